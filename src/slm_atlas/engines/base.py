@@ -1,0 +1,169 @@
+"""What every engine can do: the seam between us and whatever runs the model.
+
+Times are measured inside the engine, around the native calls alone, so that the way a request travels (in process, or
+through the pipe of a worker) never shows in them. Tokenization and sampling are outside `prefill` and `decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import msgspec
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of the engines' values, which travel over a pipe."""
+
+
+class EngineInfo(Struct):
+    """Which engine, built how; part of every record."""
+
+    name: str
+    """`llamacpp`, `fake`, ..."""
+    version: str
+    """Version of the engine and of its bindings."""
+    build: str
+    """Instruction sets and options it was built with."""
+
+
+class LoadSettings(Struct):
+    """How a model is loaded."""
+
+    path: str
+    """The model file."""
+    context: int = 512
+    """Tokens the KV cache holds."""
+    batch: int = 2048
+    """Most tokens of one decode call (logical batch)."""
+    micro_batch: int = 512
+    """Most tokens computed at once (physical batch); sizes the compute buffer."""
+    threads: int = 0
+    """Threads; 0: as many as the process may use."""
+    kv_type: str = "f16"
+    """Type of the KV cache: f32, f16, bf16 or q8_0."""
+    flash_attention: bool | None = None
+    """Fused attention on, off, or (None) as the engine chooses."""
+    mmap: bool = True
+    """Map the file rather than copy it."""
+
+
+class MemoryReport(Struct):
+    """What the engine allocated, in bytes; `process_*` are the whole process's, read from the operating system."""
+
+    model_bytes: int
+    """Weights, mapped or copied."""
+    repacked_bytes: int
+    """The part of `model_bytes` held a second time or in another layout for faster kernels."""
+    kv_bytes: int
+    """The KV cache."""
+    compute_bytes: int
+    """The compute buffers (activations, and logits of a micro-batch)."""
+    output_bytes: int
+    """The output buffer (logits handed to the caller)."""
+    process_baseline_bytes: int
+    """Resident set before the model was loaded: the interpreter and the engine's code."""
+    process_peak_bytes: int
+    """Peak resident set of the process until now (VmHWM)."""
+
+
+class LoadReport(Struct):
+    """What loading gave."""
+
+    load_s: float
+    """Seconds from opening the file to a ready context."""
+    n_vocab: int
+    """Size of the vocabulary."""
+    context: int
+    """Tokens the KV cache holds, as the engine granted it."""
+    micro_batch: int
+    """Physical batch, as granted."""
+    threads: int
+    """Threads, as granted."""
+    model_desc: str
+    """The engine's own description of the model."""
+    model_params: int
+    """Parameters, as the engine counts them."""
+    model_size_bytes: int
+    """Bytes of all tensors."""
+
+
+class Score(Struct):
+    """How likely a continuation is."""
+
+    logprob: float
+    """Sum of the natural log probabilities of the continuation's tokens."""
+    greedy: bool
+    """Each token was the most likely one."""
+
+
+class Generation(Struct):
+    """Text generated greedily."""
+
+    text: str
+    """The text, cut before the first stop string."""
+    tokens: int
+    """Tokens generated."""
+    stopped: bool
+    """A stop string or the end-of-text token ended it, rather than the limit."""
+
+
+class Engine(Protocol):
+    """An engine with at most one model loaded.
+
+    All methods raise `EngineRefused` for what the engine declines; a worker's proxy also raises `EngineCrashed` and
+    `EngineTimeout`.
+    """
+
+    def describe(self) -> EngineInfo:
+        """Which engine this is."""
+        ...
+
+    def load(self, settings: LoadSettings) -> LoadReport:
+        """Load a model file, replacing the one loaded before."""
+        ...
+
+    def memory(self) -> MemoryReport:
+        """What is allocated now."""
+        ...
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """The token ids of a text; with `special`, control tokens in the text count and begin-of-text is added."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids."""
+        ...
+
+    def end_of_text(self) -> int:
+        """The token that ends (and, before an empty context, begins) a text."""
+        ...
+
+    def prefill(self, tokens: Sequence[int]) -> float:
+        """Forget everything, read the tokens until logits are ready; the seconds it took."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> list[float]:
+        """Append the tokens one at a time, as if each had been sampled; the seconds each took."""
+        ...
+
+    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+        """The log probability of each continuation after the prefix; what is shared with the last call is not read
+        again. No continuation and no prefix may be empty."""
+        ...
+
+    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
+        """Continue the prompt greedily."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        ...
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        ...

