@@ -1,7 +1,7 @@
 """What the catalogue says of a model: its identity, architecture and training, each fact with its source.
 
 An `Architecture` is data enough to list every tensor of the model (see `slm_atlas.anatomy`). A field that differs
-from layer to layer holds a list with one value a layer (OpenELM's layer-wise scaling); a field that does not, one value.
+from layer to layer holds a list with one value a layer (OpenELM's layer-wise scaling); one that does not, one value.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SourceKind(StrEnum):
     """Believed, but not confirmed against a source."""
 
 
-class Source(Struct):
+class Source(Struct, frozen=True):
     """Where a fact comes from."""
 
     kind: SourceKind
@@ -62,21 +62,23 @@ class QkNorm(StrEnum):
     """A norm over all heads at once (OLMo-2)."""
 
 
-class SlidingWindow(Struct):
+class SlidingWindow(Struct, frozen=True):
     """Attention that sees only the last tokens, in some or all layers."""
 
     size: int
     """Tokens seen."""
     full_every: int | None = None
     """Every n-th layer sees everything (6 in Gemma-3); None: no layer does."""
+    theta: float | None = None
+    """Base of the rotary frequencies in the layers with the window (Gemma-3); None: that of all layers."""
 
 
-class Mla(Struct):
+class Mla(Struct, frozen=True, kw_only=True):
     """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1)."""
 
     kv_lora_rank: int
     """Width of the latent that is cached."""
-    q_lora_rank: int | None
+    q_lora_rank: int | None = None
     """Width of the queries' latent; None: queries are not compressed."""
     qk_nope_head_dim: int
     """Dimensions of a query-key head without position."""
@@ -86,7 +88,7 @@ class Mla(Struct):
     """Dimensions of a value head."""
 
 
-class Attention(Struct):
+class Attention(Struct, frozen=True):
     """The attention of a layer."""
 
     heads: PerLayer
@@ -128,7 +130,7 @@ class Activation(StrEnum):
     SILU = "silu"
 
 
-class Ffn(Struct):
+class Ffn(Struct, frozen=True):
     """The feed-forward network of a layer."""
 
     intermediate: PerLayer
@@ -156,12 +158,12 @@ class NormPlacement(StrEnum):
     PRE = "pre"
     """Before attention and before the FFN."""
     POST = "post"
-    """After them (OLMo-2)."""
+    """After them: before they join the residual stream (OLMo-2), or after (OPT-350M)."""
     BOTH = "both"
     """Before and after (Gemma-2, Gemma-3)."""
 
 
-class Norm(Struct):
+class Norm(Struct, frozen=True):
     """The normalization layers."""
 
     kind: NormKind
@@ -174,6 +176,8 @@ class Norm(Struct):
     """A learned offset."""
     placement: NormPlacement = NormPlacement.PRE
     """Where a layer normalizes."""
+    final: bool = True
+    """One more before the language-model head (OPT-350M has none)."""
 
 
 class PositionKind(StrEnum):
@@ -185,7 +189,7 @@ class PositionKind(StrEnum):
     NONE = "none"
 
 
-class Position(Struct):
+class Position(Struct, frozen=True):
     """Positions."""
 
     kind: PositionKind
@@ -194,9 +198,11 @@ class Position(Struct):
     """Base of the rotary frequencies."""
     rotary_fraction: float = 1.0
     """Share of a head's dimensions that is rotated (0.25 in Pythia)."""
+    offset: int = 0
+    """Rows of a learned table before that of the first position (2 in OPT): it has `context` + `offset` rows."""
 
 
-class Embedding(Struct):
+class Embedding(Struct, frozen=True):
     """The token embedding and the language-model head."""
 
     tied: bool
@@ -214,7 +220,7 @@ class BlockKind(StrEnum):
     STATE_SPACE = "state_space"
 
 
-class Mixer(Struct):
+class Mixer(Struct, frozen=True):
     """The parameters of a layer that mixes tokens without attention."""
 
     width: int
@@ -224,16 +230,16 @@ class Mixer(Struct):
     state: int = 0
     """State dimensions a channel or head; 0: none."""
     heads: int = 0
-    """Heads of the state-space model; 0: none."""
+    """Heads of the state-space model, or blocks of a recurrence's gates (10 in RecurrentGemma-2B); 0: none."""
     groups: int = 0
     """Groups of the state-space model; 0: none."""
 
 
-class Architecture(Struct):
+class Architecture(Struct, frozen=True, kw_only=True):
     """The shape of a model: enough to list every tensor of it."""
 
-    gguf: str
-    """The name llama.cpp knows it by (`general.architecture`)."""
+    gguf: str | None = None
+    """The name llama.cpp knows it by (`general.architecture`); None: llama.cpp cannot run it."""
     layers: int
     """Blocks that hold parameters."""
     hidden: int
@@ -273,13 +279,13 @@ class Architecture(Struct):
         return values
 
 
-class Training(Struct):
+class Training(Struct, frozen=True):
     """What the model was trained on, and how."""
 
-    tokens_billion: float | None
+    tokens_billion: float | None = None
     """Tokens seen in pre-training, in billions; None: not published."""
     datasets: tuple[str, ...] = ()
-    """Names of the training data sets."""
+    """Names of the training data sets; none: not published."""
     algorithms: tuple[str, ...] = ()
     """Names of notable training algorithms."""
 
@@ -291,7 +297,7 @@ class Variant(StrEnum):
     INSTRUCT = "instruct"
 
 
-class Model(Struct):
+class Model(Struct, frozen=True, kw_only=True):
     """One model of the catalogue."""
 
     id: str
@@ -308,8 +314,8 @@ class Model(Struct):
     """SPDX identifier where there is one."""
     variant: Variant
     """Base or instruction-tuned."""
-    hub_id: str | None
-    """owner/name on the model hub."""
+    hub_id: str | None = None
+    """owner/name on the model hub; None: not there."""
     params: int
     """Exact number of parameters, tied matrices counted once."""
     in_paper: bool
@@ -332,7 +338,7 @@ class Model(Struct):
         raise KeyError(field)
 
 
-class Family(Struct):
+class Family(Struct, frozen=True):
     """One file of the catalogue: the models of a family."""
 
     models: tuple[Model, ...]

@@ -16,7 +16,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The base of the engines' values, which travel over a pipe."""
 
 
-class EngineInfo(Struct):
+class EngineInfo(Struct, frozen=True):
     """Which engine, built how; part of every record."""
 
     name: str
@@ -27,7 +27,7 @@ class EngineInfo(Struct):
     """Instruction sets and options it was built with."""
 
 
-class LoadSettings(Struct):
+class LoadSettings(Struct, frozen=True):
     """How a model is loaded."""
 
     path: str
@@ -48,7 +48,7 @@ class LoadSettings(Struct):
     """Map the file rather than copy it."""
 
 
-class MemoryReport(Struct):
+class MemoryReport(Struct, frozen=True):
     """What the engine allocated, in bytes; `process_*` are the whole process's, read from the operating system."""
 
     model_bytes: int
@@ -67,7 +67,7 @@ class MemoryReport(Struct):
     """Peak resident set of the process until now (VmHWM)."""
 
 
-class LoadReport(Struct):
+class LoadReport(Struct, frozen=True):
     """What loading gave."""
 
     load_s: float
@@ -88,7 +88,7 @@ class LoadReport(Struct):
     """Bytes of all tensors."""
 
 
-class Score(Struct):
+class Score(Struct, frozen=True):
     """How likely a continuation is."""
 
     logprob: float
@@ -97,7 +97,7 @@ class Score(Struct):
     """Each token was the most likely one."""
 
 
-class Generation(Struct):
+class Generation(Struct, frozen=True):
     """Text generated greedily."""
 
     text: str
@@ -149,7 +149,8 @@ class Engine(Protocol):
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """The log probability of each continuation after the prefix; what is shared with the last call is not read
-        again. No continuation and no prefix may be empty."""
+        again. No continuation and no prefix may be empty.
+        """
         ...
 
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:

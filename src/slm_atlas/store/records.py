@@ -14,7 +14,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The base of stored values."""
 
 
-class Artifact(Struct):
+class Artifact(Struct, frozen=True):
     """A model file that was measured, known by its content."""
 
     sha256: str
@@ -39,7 +39,7 @@ class Artifact(Struct):
     """Bytes of the tensors by type: `{"Q4_K": ..., "F32": ...}`."""
 
 
-class Host(Struct):
+class Host(Struct, frozen=True):
     """A machine, as far as its speed depends on it."""
 
     id: str
@@ -67,7 +67,7 @@ class RunKind(StrEnum):
     EVAL = "eval"
 
 
-class Run(Struct):
+class Run(Struct, frozen=True):
     """One run: a fresh process that measured one thing about one file."""
 
     key: str
@@ -100,7 +100,7 @@ class Run(Struct):
     """Version of SLM Atlas."""
 
 
-class Sample(Struct):
+class Sample(Struct, frozen=True):
     """One number of a run."""
 
     metric: str

@@ -1,0 +1,302 @@
+"""The machine a measurement runs on: what it is, how it is doing, and what makes its numbers doubtful.
+
+Reading and parsing are apart: every `parse_*` function takes the text of a file. What a system does not say is None
+(or "unknown" in a `Host`); Linux says most, macOS some.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psutil
+
+from slm_atlas.engines.process import usable_cores
+from slm_atlas.store.records import Host
+from slm_atlas.units import MIB, format_bytes
+
+UNKNOWN = "unknown"
+ROOT = Path("/")
+
+_X86 = "avx avx2 avx_vnni avx512f avx512_vnni avx512_bf16 avx512_fp16 amx_bf16 amx_int8 amx_tile bmi2 f16c fma"
+_ARM = "bf16 i8mm sme sve sve2"
+_RENAMED = {
+    **{"avx512vbmi": "avx512_vbmi", "asimd": "neon", "asimddp": "dotprod", "asimdhp": "fp16"},  # Linux
+    **{"AdvSIMD": "neon", "FEAT_DotProd": "dotprod", "FEAT_FP16": "fp16"},  # macOS, as `sysctl hw.optional` has them
+    **{"FEAT_I8MM": "i8mm", "FEAT_BF16": "bf16", "FEAT_SME": "sme", "avx1_0": "avx", "avx2_0": "avx2"},
+}
+FLAGS = {name: name for name in f"{_X86} {_ARM}".split()} | _RENAMED
+"""The instruction sets that matter to kernels: the system's name of each, and ours."""
+
+MEMORY_STEP_BYTES = 64 * MIB
+"""A kernel keeps a little more or less for itself from boot to boot; a host's memory is rounded so that it stays the
+same host."""
+
+MAX_STEAL_SHARE = 0.01
+"""Of the processor's time. On a quiet machine a run differs from its repetition by 1 or 2 %; this is of that order."""
+MIN_STEAL_TICKS = 5
+"""A tick is 10 ms: fewer say more of the clock than of the neighbours."""
+MAX_CPU_PRESSURE = 10.0
+"""Percent of the last 10 s in which some thread waited for a core. Our own threads are no more than the cores, so they
+wait only for someone else's."""
+MAX_MEMORY_PRESSURE = 1.0
+"""Percent of the last 10 s in which some thread waited for memory: none does while there is enough."""
+MAX_LOAD_PER_CORE = 1.25
+"""Our own threads fill the cores, a load of one a core; the margin is for the parent process and the kernel."""
+MAX_SWAP_GROWTH_BYTES = 16 * MIB
+"""An idle program's pages may leave at any time; more than this means that memory ran short."""
+MAX_FREQUENCY_DROP = 0.10
+"""Clocks wander by a few percent; a tenth is a limit of heat or power."""
+MAX_TEMPERATURE_C = 85.0
+"""Small boards slow down from 80 to 85 degrees, laptops from about 95."""
+
+
+class HostState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a machine is doing at a moment; None where the system does not say."""
+
+    logical_cores: int
+    """Cores of the whole machine, over which the load is spread."""
+    load_1min: float | None
+    """Mean number of threads that ran or wanted to in the last minute."""
+    cpu_pressure: float | None
+    """Percent of the last 10 s in which some thread waited for a core (PSI)."""
+    memory_pressure: float | None
+    """Percent of the last 10 s in which some thread waited for memory (PSI)."""
+    io_pressure: float | None
+    """Percent of the last 10 s in which some thread waited for a disk (PSI)."""
+    steal_ticks: int | None
+    """Time another virtual machine took, of all cores, since boot."""
+    total_ticks: int | None
+    """All time, of all cores, since boot."""
+    swap_used_bytes: int
+    """Memory that was moved to disk."""
+    available_bytes: int
+    """Memory a program can still get without swapping."""
+    frequency_mhz: float | None
+    """Clock of the fastest core."""
+    governor: str | None
+    """The rule by which the system picks the clock."""
+    temperature_c: float | None
+    """The hottest sensor, in degrees Celsius."""
+    on_battery: bool | None
+    """The machine runs from its battery."""
+
+
+class Cpu(NamedTuple):
+    """What the system says of the processor."""
+
+    model: str
+    """Its name."""
+    flags: tuple[str, ...]
+    """The instruction sets that matter to kernels, sorted."""
+
+
+class Ticks(NamedTuple):
+    """Time since boot, of all cores, in the kernel's ticks (10 ms)."""
+
+    steal: int
+    """Taken by another virtual machine."""
+    total: int
+    """All."""
+
+
+def parse_cpuinfo(text: str) -> Cpu:
+    r"""The processor, from the text of /proc/cpuinfo.
+
+    An ARM core has no name there; it is called by its numbers.
+
+    >>> parse_cpuinfo("model name\t: A CPU\nflags\t\t: fpu avx2 fma\n")
+    Cpu(model='A CPU', flags=('avx2', 'fma'))
+    """
+    fields: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), []).append(value.strip())
+    numbers = [*fields.get("CPU implementer", [])[:1], *dict.fromkeys(fields.get("CPU part", []))]
+    names = fields.get("model name") or fields.get("Model") or ([f"ARM {' '.join(numbers)}"] if numbers else [UNKNOWN])
+    flags = (fields.get("flags") or fields.get("Features") or [""])[0].split()
+    return Cpu(names[0], _known(flags))
+
+
+def parse_sysctl(text: str) -> Cpu:
+    r"""The processor, from what `sysctl machdep.cpu.brand_string hw.optional` prints on macOS.
+
+    >>> parse_sysctl("machdep.cpu.brand_string: Apple M2\nhw.optional.arm.FEAT_I8MM: 1\n")
+    Cpu(model='Apple M2', flags=('i8mm',))
+    """
+    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    flags = [key.rpartition(".")[2] for key, value in fields.items() if value.strip() == "1"]
+    return Cpu(fields.get("machdep.cpu.brand_string", UNKNOWN), _known(flags))
+
+
+def parse_pressure(text: str) -> float | None:
+    r"""The share of the last 10 s in which some thread waited, in percent, from a file of /proc/pressure.
+
+    >>> parse_pressure("some avg10=1.21 avg60=0.41 avg300=3.14 total=59535171\nfull avg10=0.00 total=0")
+    1.21
+    """
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "some":
+            return _number(dict(pair.partition("=")[::2] for pair in rest.split()).get("avg10"))
+    return None
+
+
+def parse_ticks(text: str) -> Ticks | None:
+    r"""Stolen and total time, from /proc/stat; its columns: user nice system idle iowait irq softirq steal.
+
+    >>> parse_ticks("cpu  100 0 20 800 0 0 0 80 7 0\ncpu0 1 2 3")
+    Ticks(steal=80, total=1000)
+    """
+    words = text.split("\n", 1)[0].split()
+    if len(words) < 9 or words[0] != "cpu" or not all(word.isdigit() for word in words[1:9]):
+        return None
+    counts = [int(word) for word in words[1:9]]  # guest time, which follows, is part of user time
+    return Ticks(counts[7], sum(counts))
+
+
+def describe_host(root: Path = ROOT) -> Host:
+    """The machine, as far as its speed depends on it.
+
+    Args:
+        root: where the system's files are.
+    """
+    cpu = _cpu(root)
+    facts = {
+        "cpu": cpu.model,
+        "arch": platform.machine() or UNKNOWN,
+        "cores": usable_cores(),
+        "flags": " ".join(cpu.flags) or UNKNOWN,
+        "memory_bytes": round(psutil.virtual_memory().total / MEMORY_STEP_BYTES) * MEMORY_STEP_BYTES,
+        "system": f"{platform.system()} {platform.release()}".strip() or UNKNOWN,
+        "python": platform.python_version(),
+    }
+    identity = hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()[:12]
+    return msgspec.convert({"id": identity, **facts}, Host)
+
+
+def host_state(root: Path = ROOT) -> HostState:
+    """How the machine is doing now; reads a few small files, and takes about a millisecond.
+
+    Args:
+        root: where the system's files are.
+    """
+    pressure = root / "proc/pressure"
+    ticks = parse_ticks(_read(root / "proc/stat"))
+    cpus = root / "sys/devices/system/cpu"
+    clocks_khz = _numbers(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    sensors = [value / 1000 for value in _numbers((root / "sys/class/thermal").glob("thermal_zone*/temp"))]
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    return HostState(
+        logical_cores=os.cpu_count() or 1,
+        load_1min=_load(),
+        cpu_pressure=parse_pressure(_read(pressure / "cpu")),
+        memory_pressure=parse_pressure(_read(pressure / "memory")),
+        io_pressure=parse_pressure(_read(pressure / "io")),
+        steal_ticks=ticks.steal if ticks else None,
+        total_ticks=ticks.total if ticks else None,
+        swap_used_bytes=int(psutil.swap_memory().used),
+        available_bytes=int(psutil.virtual_memory().available),
+        frequency_mhz=max(clocks_khz) / 1000 if clocks_khz else None,
+        governor=_read(cpus / "cpu0/cpufreq/scaling_governor").strip() or None,
+        temperature_c=max((value for value in sensors if 0 < value < 150), default=None),
+        on_battery=None if battery is None else battery.power_plugged is False,
+    )
+
+
+def noise(before: HostState, after: HostState) -> list[str]:
+    """What makes a measurement between two moments doubtful, a sentence each; empty when nothing does."""
+    found = [_steal(before, after), _swap(before, after), _frequency(before, after)]
+    return [sentence for sentence in found if sentence] + unrest(after)
+
+
+def unrest(state: HostState) -> list[str]:
+    """What would make a measurement at this moment doubtful, a sentence each."""
+    found = []
+    if (state.cpu_pressure or 0) > MAX_CPU_PRESSURE:
+        found.append(f"Threads waited for a core in {state.cpu_pressure:.0f} % of the last 10 s: other programs run.")
+    if (state.load_1min or 0) > MAX_LOAD_PER_CORE * state.logical_cores:
+        found.append(f"The load of the last minute is {state.load_1min:.1f} on {state.logical_cores} cores.")
+    if (state.memory_pressure or 0) > MAX_MEMORY_PRESSURE:
+        found.append(f"Threads waited for memory in {state.memory_pressure:.0f} % of the last 10 s: memory is short.")
+    if (state.temperature_c or 0) > MAX_TEMPERATURE_C:
+        found.append(f"The hottest sensor shows {state.temperature_c:.0f} °C: the processor may slow itself down.")
+    if state.on_battery:
+        found.append("The machine runs from its battery: the processor may be slowed to save power.")
+    return found
+
+
+def _steal(before: HostState, after: HostState) -> str | None:
+    if before.steal_ticks is None or after.steal_ticks is None or before.total_ticks is None or not after.total_ticks:
+        return None
+    stolen, total = after.steal_ticks - before.steal_ticks, after.total_ticks - before.total_ticks
+    if stolen < MIN_STEAL_TICKS or stolen <= MAX_STEAL_SHARE * total:
+        return None
+    return f"Another virtual machine took {100 * stolen / total:.1f} % of the processor's time (steal)."
+
+
+def _swap(before: HostState, after: HostState) -> str | None:
+    growth = after.swap_used_bytes - before.swap_used_bytes
+    if growth <= MAX_SWAP_GROWTH_BYTES:
+        return None
+    return f"{format_bytes(growth)} of memory went to swap: memory ran short."
+
+
+def _frequency(before: HostState, after: HostState) -> str | None:
+    if before.frequency_mhz is None or after.frequency_mhz is None:
+        return None
+    if after.frequency_mhz >= (1 - MAX_FREQUENCY_DROP) * before.frequency_mhz:
+        return None
+    return f"The processor's clock fell from {before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz."
+
+
+def _cpu(root: Path) -> Cpu:
+    if platform.system() == "Darwin":
+        return parse_sysctl(_sysctl())
+    cpu = parse_cpuinfo(_read(root / "proc/cpuinfo"))
+    return cpu if cpu.model != UNKNOWN else cpu._replace(model=platform.processor() or UNKNOWN)
+
+
+def _sysctl() -> str:
+    command = ["sysctl", "machdep.cpu.brand_string", "hw.optional"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _load() -> float | None:
+    try:
+        return float(psutil.getloadavg()[0])
+    except OSError:
+        return None
+
+
+def _known(flags: list[str]) -> tuple[str, ...]:
+    return tuple(sorted({FLAGS[flag] for flag in flags if flag in FLAGS}))
+
+
+def _read(path: Path) -> str:
+    """The text of one of the system's files; empty where it has none, or keeps it to itself."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _numbers(paths: Iterable[Path]) -> list[float]:
+    values = (_number(_read(path)) for path in paths)
+    return [value for value in values if value is not None]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,31 @@
+"""The memory of a run: what the engine says it allocated beside what the operating system says the process held."""
+
+from __future__ import annotations
+
+from slm_atlas.engines import MemoryReport
+from slm_atlas.store.records import Sample
+
+
+def memory_samples(report: MemoryReport) -> list[Sample]:
+    """The breakdown, in bytes; the remainder is a number of its own.
+
+    `unaccounted_bytes` is the peak less the process before the model and all that the engine reports. It is negative
+    where mapped weights were never touched: a repacked weight is read once from the file, whose page may be dropped.
+    """
+    parts = {
+        "model_bytes": report.model_bytes,
+        "repacked_bytes": report.repacked_bytes,
+        "kv_bytes": report.kv_bytes,
+        "compute_bytes": report.compute_bytes,
+        "output_bytes": report.output_bytes,
+        "baseline_bytes": report.process_baseline_bytes,
+        "peak_rss_bytes": report.process_peak_bytes,
+        "unaccounted_bytes": unaccounted_bytes(report),
+    }
+    return [Sample(metric=name, index=0, value=value) for name, value in parts.items()]
+
+
+def unaccounted_bytes(report: MemoryReport) -> int:
+    """Peak resident set less everything known; `repacked_bytes` is a part of `model_bytes` and not counted again."""
+    known = report.model_bytes + report.kv_bytes + report.compute_bytes + report.output_bytes
+    return report.process_peak_bytes - report.process_baseline_bytes - known

@@ -1,0 +1,42 @@
+"""How a cost is measured: the settings of a run, and the presets that have a name.
+
+A run is a fresh process: it loads the file, repeats the very shape it will measure until its times are flat, then times
+`repetitions` prefills of fresh random tokens, each followed by the decode of `n_gen` tokens. The runs are the sample
+from which intervals are made.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PAPER_TOKENS = 50
+"""Tokens of the paper's prompts and answers (arXiv 2409.15790, section 4)."""
+
+
+class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked of a run."""
+
+    n_prompt: int = PAPER_TOKENS
+    """Tokens of a prefill."""
+    n_gen: int = PAPER_TOKENS
+    """Tokens decoded after it, each timed."""
+    repetitions: int = 3
+    """Prefill and decode pairs timed in a run, after the warm-up."""
+    context: int = 512
+    """Tokens the KV cache holds."""
+    micro_batch: int = 512
+    """Most tokens computed at once."""
+    threads: int = 0
+    """Threads; 0: as many as the process may use."""
+    kv_type: str = "f16"
+    """Type of the KV cache."""
+    flash_attention: bool | None = None
+    """Fused attention on, off, or as the engine chooses."""
+
+
+MAX_WARMUP_PASSES = 8
+"""Warm-up ends here even if the times are not flat yet; the number of passes is recorded."""
+FLAT_PASSES = 3
+"""Passes that must agree for the times to be flat."""
+FLAT_WITHIN = 0.05
+"""Relative difference of the slowest and the fastest of them."""

@@ -1,0 +1,102 @@
+"""Reading the catalogue: the models in `data/models/*.toml`, checked, and found by name or by what they are."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from slm_atlas.catalog.checks import check, repeated_ids
+from slm_atlas.catalog.schema import Family, Model
+from slm_atlas.errors import UserError
+
+_IN_MODEL = re.compile(r"(?P<what>.*) - at `\$\.models\[(?P<index>\d+)\](?P<path>.*)`")
+
+
+@cache
+def models() -> tuple[Model, ...]:
+    """All models of the catalogue, by family, small to large within one.
+
+    Raises:
+        UserError: a file of the catalogue is not valid; names the file, the model and the key.
+    """
+    folder = resources.files("slm_atlas.catalog") / "data" / "models"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    found = tuple(model for file in files for model in parse(file.read_text(encoding="utf-8"), file.name))
+    if repeated := repeated_ids(found):
+        raise UserError(f"The catalogue has more than one model called {', '.join(repeated)}.")
+    return found
+
+
+def get(model_id: str) -> Model:
+    """The model with an id such as `smollm-135m`; upper case is forgiven.
+
+    Raises:
+        UserError: there is none; names those that are spelled nearly the same.
+    """
+    by_id = {model.id: model for model in models()}
+    if found := by_id.get(model_id.lower()):
+        return found
+    near = get_close_matches(model_id.lower(), by_id, n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UserError(f"No model '{model_id}' in the catalogue.{hint}", "slm models list")
+
+
+def select(
+    *,
+    family: str | None = None,
+    organization: str | None = None,
+    in_paper: bool | None = None,
+    max_params: int | None = None,
+) -> tuple[Model, ...]:
+    """The models that meet all conditions given; names are compared without regard to case."""
+
+    def wanted(model: Model) -> bool:
+        return (
+            (family is None or model.family.lower() == family.lower())
+            and (organization is None or model.organization.lower() == organization.lower())
+            and (in_paper is None or model.in_paper == in_paper)
+            and (max_params is None or model.params <= max_params)
+        )
+
+    return tuple(filter(wanted, models()))
+
+
+def parse(text: str, filename: str) -> tuple[Model, ...]:
+    """The models of a family's TOML.
+
+    Args:
+        text: `[[models]]` tables in the form of `schema.Model`.
+        filename: what to call the text in errors.
+
+    Raises:
+        UserError: not TOML, a key that is unknown, missing or of the wrong type, or a problem `check` finds; names the
+            file, the model and the key, as `smollm.toml: smollm-135m: $.architecture.hidden: Expected ...`.
+    """
+    try:
+        data = tomllib.loads(text)
+        family = msgspec.convert(data, Family)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{filename}: {error}") from None
+    except msgspec.ValidationError as error:
+        raise UserError(f"{filename}: {_locate(str(error), data)}") from None
+    problems = [f"{model.id}: {problem}" for model in family.models for problem in check(model)]
+    if problems:
+        raise UserError(f"{filename}: {'; '.join(problems)}")
+    return family.models
+
+
+def _locate(error: str, data: dict[str, Any]) -> str:
+    """An error of msgspec, with the model's id in place of its number."""
+    match = _IN_MODEL.fullmatch(error)
+    if match is None:
+        return error
+    index = int(match["index"])
+    table = data["models"][index]
+    model_id = table.get("id") if isinstance(table, dict) else None
+    return f"{model_id or f'model {index + 1}'}: ${match['path']}: {match['what']}"

@@ -1,0 +1,1 @@
+"""The command `slm`: one module a command."""

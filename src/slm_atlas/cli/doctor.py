@@ -1,0 +1,243 @@
+"""`slm doctor`: checks the machine, the engine and the installation, and says what mends each problem."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import msgspec
+
+from slm_atlas.bench.host import UNKNOWN, HostState, describe_host, host_state, noise
+from slm_atlas.cli.output import json_option, print_json, print_table, say
+from slm_atlas.engines import EngineInfo, Worker
+from slm_atlas.errors import EngineError
+from slm_atlas.home import ENVIRONMENT_VARIABLE, home
+from slm_atlas.store.records import Host
+from slm_atlas.units import GIB, format_bytes
+
+ENGINE = "llama-cpp-python==0.3.36"
+"""The release of the engine's bindings that pyproject.toml names (a test compares them)."""
+
+INSTALL_ENGINE = f"CMAKE_ARGS='-DGGML_NATIVE=ON' pip install --force-reinstall --no-deps --no-cache-dir '{ENGINE}'"
+"""Compiles the engine anew, for this processor."""
+
+ENGINE_DEADLINE_S = 60.0
+"""Loading the engine takes about a second; a cold disk makes it ten."""
+
+BUILD_FLAGS = {
+    **{flag: flag.upper() for flag in ("avx", "avx2", "fma", "f16c", "bmi2", "avx_vnni", "neon", "dotprod", "sve")},
+    **{flag: flag.upper() for flag in ("avx512_vbmi", "avx512_vnni", "avx512_bf16", "amx_int8")},
+    **{"avx512f": "AVX512", "i8mm": "MATMUL_INT8", "fp16": "FP16_VA"},
+}
+"""Our name of an instruction set, and the one in llama.cpp's system info."""
+
+MIN_DISK_BYTES = 3 * GIB
+"""The quick study writes less than 1 GiB; a 3B model at Q4_K_M is 2 GiB."""
+MIN_MEMORY_BYTES = 2 * GIB
+"""A 1B model at Q4_K_M takes about 1 GiB while it runs."""
+
+SLOW_GOVERNORS = ("conservative", "powersave")
+"""Rules that raise the clock late, or not at all."""
+
+
+class Extra(NamedTuple):
+    """An optional part of the installation."""
+
+    modules: tuple[str, ...]
+    """What it installs."""
+    purpose: str
+    """What it is for."""
+    missed: bool = False
+    """The demo does not work without it."""
+
+
+EXTRAS = {
+    "eval": Extra(("lm_eval",), "slm eval, and the quick study", missed=True),
+    "hf": Extra(("huggingface_hub",), "models named hf:owner/repo/file.gguf"),
+    "ray": Extra(("ray",), "studies on several machines"),
+    "dev": Extra(("hypothesis", "mypy", "pytest", "ruff"), "make test, make check"),
+}
+"""The extras of pyproject.toml that bring something of their own."""
+
+
+class Status(StrEnum):
+    """What a check found, best first."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    section: str
+    """machine, engine, extras, home or noise."""
+    name: str
+    """What was looked at."""
+    status: Status
+    """Whether it is as it should be."""
+    found: str
+    """What was found."""
+    fix: str | None = None
+    """The command, or the change, that mends it; None where nothing needs mending."""
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a line."""
+        return f"{'optional' if self.status is Status.OK else self.status}: {self.section} {self.name}: {self.fix}"
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `slm doctor` found."""
+
+    status: Status
+    """The worst of the checks."""
+    host: Host
+    """The machine."""
+    state: HostState
+    """How it is doing."""
+    checks: tuple[Check, ...]
+    """What was looked at."""
+
+
+@click.command(epilog="Example: slm doctor --json")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, json: bool) -> None:
+    """Check the machine, the engine and the installation.
+
+    Says what is there, what is missing or noisy, and the command that mends it. Exit code 1 when something does not
+    work.
+    """
+    found = diagnose()
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+    ctx.exit(1 if found.status is Status.PROBLEM else 0)
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything; takes about a second, most of it spent loading the engine."""
+    before = host_state()
+    engine = probe_engine()
+    state = host_state()
+    host = describe_host()
+    checks = (
+        *check_machine(host, state),
+        *check_engine(engine, host.flags.split()),
+        *check_extras(),
+        *check_home(home()),
+        *check_noise(before, state),
+    )
+    status = max((check.status for check in checks), key=list(Status).index)
+    return Diagnosis(status=status, host=host, state=state, checks=checks)
+
+
+def probe_engine() -> EngineInfo | str:
+    """The engine's description of itself, or why there is none.
+
+    It is asked in a worker: native code compiled for another processor ends the process that loads it.
+    """
+    try:
+        with Worker(deadline_s=ENGINE_DEADLINE_S) as engine:
+            return engine.describe()
+    except EngineError as error:
+        return ": ".join([error.cause, *error.log_tail.splitlines()[-1:]])
+
+
+def check_machine(host: Host, state: HostState) -> list[Check]:
+    """The processor, its clock and the memory."""
+    cores = f"{host.cores} core{'s' if host.cores > 1 else ''}"
+    memory = f"{format_bytes(state.available_bytes)} of {format_bytes(host.memory_bytes)} available"
+    little = state.available_bytes < MIN_MEMORY_BYTES
+    checks = [
+        _check("machine", "processor", f"{host.cpu}, {cores} to use, {host.arch}"),
+        _check("machine", "instruction sets", host.flags),
+        _check("machine", "system", f"{host.system}, Python {host.python}"),
+        _check("machine", "memory", memory, "close other programs, or measure small models" if little else None),
+    ]
+    if state.governor:
+        fix = "sudo cpupower frequency-set --governor performance" if state.governor in SLOW_GOVERNORS else None
+        checks.append(_check("machine", "clock governor", state.governor, fix))
+    return checks
+
+
+def check_engine(engine: EngineInfo | str, flags: list[str]) -> list[Check]:
+    """Whether the engine loads, and whether it was compiled for this processor.
+
+    Args:
+        engine: what `probe_engine` gave.
+        flags: the processor's instruction sets, as `Host.flags` names them.
+    """
+    if isinstance(engine, str):
+        return [_check("engine", "llama.cpp", f"does not load: {engine}", INSTALL_ENGINE, Status.PROBLEM)]
+    version = _check("engine", engine.name, engine.version)
+    unused = unused_flags(flags, engine.build)
+    if flags == [UNKNOWN]:
+        return [version, _check("engine", "build", engine.build)]
+    if unused:
+        found = f"leaves instruction sets of this processor unused: {' '.join(unused)}"
+        return [version, _check("engine", "build", found, INSTALL_ENGINE)]
+    return [version, _check("engine", "build", "uses this processor's instruction sets")]
+
+
+def unused_flags(flags: list[str], build: str) -> list[str]:
+    """The instruction sets that the processor has and llama.cpp could use, but was not compiled for.
+
+    >>> unused_flags(["avx2", "avx512f", "bmi2"], "CPU : AVX2 = 1 | AVX512 = 0 | BMI2 = 1 | ")
+    ['avx512f']
+    """
+    used = set(re.findall(r"(\w+) = 1\b", build))
+    return [flag for flag in flags if flag in BUILD_FLAGS and BUILD_FLAGS[flag] not in used]
+
+
+def check_extras() -> list[Check]:
+    """Which optional parts are installed."""
+    checks = []
+    for name, extra in EXTRAS.items():
+        absent = [module for module in extra.modules if find_spec(module) is None]
+        found = f"{'not ' if absent else ''}installed ({extra.purpose})"
+        status = Status.WARNING if absent and extra.missed else Status.OK
+        checks.append(_check("extras", name, found, f"pip install 'slm-atlas[{name}]'" if absent else None, status))
+    return checks
+
+
+def check_home(folder: Path) -> list[Check]:
+    """Whether the home folder can be written, and the room on its disk; nothing is written."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    fix = f"export {ENVIRONMENT_VARIABLE}=FOLDER, with a folder on a disk that has room and that you may write"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return [_check("home", "folder", f"{folder} cannot be written", fix, Status.PROBLEM)]
+    free = shutil.disk_usage(there).free
+    room = _check("home", "free disk", format_bytes(free), fix if free < MIN_DISK_BYTES else None)
+    return [_check("home", "folder", str(folder)), room]
+
+
+def check_noise(before: HostState, now: HostState) -> list[Check]:
+    """What would make a measurement doubtful now."""
+    found = noise(before, now)
+    if not found:
+        return [_check("noise", "now", "quiet")]
+    fix = "`top` shows what runs: stop it, or measure later"
+    return [_check("noise", "now", sentence, fix) for sentence in found]
+
+
+def _check(section: str, name: str, found: str, fix: str | None = None, status: Status | None = None) -> Check:
+    """A check; what needs a fix is a warning unless told otherwise."""
+    status = status or (Status.WARNING if fix else Status.OK)
+    return Check(section=section, name=name, status=status, found=found, fix=fix)
+
+
+def _print(diagnosis: Diagnosis) -> None:
+    rows = [(check.section, check.name, check.status, check.found) for check in diagnosis.checks]
+    print_table(("", "Check", "Status", "Found"), rows)
+    for fix in dict.fromkeys(check.advice for check in diagnosis.checks if check.fix):
+        say(fix)

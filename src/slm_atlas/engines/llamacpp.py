@@ -1,0 +1,324 @@
+"""llama.cpp, through the C API that llama-cpp-python binds: loads a GGUF, times it, scores and generates.
+
+Import this module only in a worker process: native code may abort. What llama.cpp logs goes to standard error, which
+the worker's parent keeps; the sizes of its buffers are read from that log, since the C API does not give them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import itertools
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Self
+
+import llama_cpp.llama_cpp as lib
+import numpy as np
+import numpy.typing as npt
+
+from slm_atlas.engines import process
+from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.errors import EngineRefused
+from slm_atlas.units import MIB
+
+# Numbers of `ggml_type` (ggml.h): the bindings name only some of them.
+_KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8}
+_BUFFER = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +([0-9.]+) MiB")
+_MAPPED = "_Mapped"
+_DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
+
+
+class LlamaCpp:
+    """The engine; see `slm_atlas.engines.base.Engine` for what each method does."""
+
+    def __init__(self) -> None:
+        self._log: list[str] = []
+        self._callback = lib.llama_log_callback(self._on_log)
+        lib.llama_log_set(self._callback, ctypes.c_void_p(0))
+        lib.llama_backend_init()
+        self._model: Any = None
+        self._context: Any = None
+        self._cached: list[int] = []
+        self._baseline_bytes = process.resident_bytes()
+
+    def _on_log(self, level: int, text: bytes, _: object) -> None:
+        if level == _DEBUG:
+            return
+        line = text.decode("utf-8", errors="replace")
+        self._log.append(line)
+        sys.stderr.write(line)
+
+    # ---- what it is, what it holds ----------------------------------------------------------------------------
+
+    def describe(self) -> EngineInfo:
+        """Version of the bindings and of llama.cpp, and the instruction sets it was compiled for."""
+        bindings = importlib.metadata.version("llama-cpp-python")
+        return EngineInfo(
+            name="llamacpp",
+            version=f"llama-cpp-python {bindings}, llama.cpp {lib.llama_version().decode()}",
+            build=lib.llama_print_system_info().decode().strip(),
+        )
+
+    def load(self, settings: LoadSettings) -> LoadReport:
+        """Load a GGUF and make a context.
+
+        Raises:
+            EngineRefused: llama.cpp gave no model or no context; the reason is in its log.
+        """
+        self.close()
+        self._log.clear()
+        self._baseline_bytes = process.resident_bytes()
+        start = time.perf_counter()
+        self._model = lib.llama_model_load_from_file(settings.path.encode(), _model_params(settings))
+        if not self._model:
+            raise EngineRefused(f"llama.cpp did not load the model: {self._complaint()}")
+        self._context = lib.llama_init_from_model(self._model, _context_params(settings))
+        if not self._context:
+            raise EngineRefused(f"llama.cpp made no context: {self._complaint()}")
+        load_s = time.perf_counter() - start
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
+        return self._load_report(load_s)
+
+    def _load_report(self, load_s: float) -> LoadReport:
+        text = ctypes.create_string_buffer(256)
+        lib.llama_model_desc(self._model, text, 256)
+        return LoadReport(
+            load_s=load_s,
+            n_vocab=self._n_vocab,
+            context=lib.llama_n_ctx(self._context),
+            micro_batch=lib.llama_n_ubatch(self._context),
+            threads=lib.llama_n_threads(self._context),
+            model_desc=text.value.decode(),
+            model_params=lib.llama_model_n_params(self._model),
+            model_size_bytes=lib.llama_model_size(self._model),
+        )
+
+    def _complaint(self) -> str:
+        """The line of the log that names the failure: llama.cpp's last line only says that there was one."""
+        failures = [line.strip() for line in "".join(self._log).splitlines() if "rror" in line or "fail" in line]
+        return failures[0] if failures else "it gave no reason"
+
+    def memory(self) -> MemoryReport:
+        """Buffer sizes, from the log of the load (two decimals of a MiB)."""
+        sizes = {"model": 0, "repacked": 0, "kv": 0, "compute": 0, "output": 0}
+        for buffer, kind, mib in _BUFFER.findall("".join(self._log)):
+            size = round(float(mib) * MIB)
+            sizes["kv" if kind in ("KV", "RS") else kind] += size
+            if kind == "model" and not buffer.endswith(_MAPPED) and buffer != "CPU":
+                sizes["repacked"] += size
+        return MemoryReport(
+            **{f"{kind}_bytes": size for kind, size in sizes.items()},
+            process_baseline_bytes=self._baseline_bytes,
+            process_peak_bytes=process.peak_resident_bytes(),
+        )
+
+    # ---- text -------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids; raises `EngineRefused` where the model has no vocabulary (a forged one)."""
+        if lib.llama_vocab_type(self._vocab) == lib.LLAMA_VOCAB_TYPE_NONE:
+            raise EngineRefused("the model has no tokenizer (a forged model has random weights and no vocabulary)")
+        raw = text.encode()
+        room = (lib.llama_token * (len(raw) + 8))()
+        count = lib.llama_tokenize(self._vocab, raw, len(raw), room, len(room), special, special)
+        if count < 0:
+            raise EngineRefused(f"llama.cpp could not tokenize {len(raw)} bytes")
+        return list(room[:count])
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text; bytes that are not UTF-8 become the replacement character."""
+        if not tokens:
+            return ""
+        given = (lib.llama_token * len(tokens))(*tokens)
+        room = ctypes.create_string_buffer(64 * len(tokens) + 64)
+        count = lib.llama_detokenize(self._vocab, given, len(tokens), room, len(room), False, True)
+        if count < 0:
+            raise EngineRefused(f"llama.cpp could not turn {len(tokens)} tokens into text")
+        return room.raw[:count].decode("utf-8", errors="replace")
+
+    def end_of_text(self) -> int:
+        """End-of-sequence, or end-of-turn where there is none."""
+        token = int(lib.llama_vocab_eos(self._vocab))
+        return token if token >= 0 else int(lib.llama_vocab_eot(self._vocab))
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def prefill(self, tokens: Sequence[int]) -> float:
+        """Seconds until the logits of the last token are ready; the cache is emptied before the clock starts."""
+        self._forget(0)
+        given = (lib.llama_token * len(tokens))(*tokens)
+        batch_size = lib.llama_n_batch(self._context)
+        start = time.perf_counter()
+        for first in range(0, len(tokens), batch_size):
+            chunk = (lib.llama_token * min(batch_size, len(tokens) - first)).from_buffer(given, first * 4)
+            self._run(lib.llama_batch_get_one(chunk, len(chunk)))
+        lib.llama_synchronize(self._context)
+        elapsed = time.perf_counter() - start
+        self._cached = list(tokens)
+        return elapsed
+
+    def decode(self, tokens: Sequence[int]) -> list[float]:
+        """Seconds of each token, logits included."""
+        times = []
+        for token in tokens:
+            given = (lib.llama_token * 1)(token)
+            batch = lib.llama_batch_get_one(given, 1)
+            start = time.perf_counter()
+            self._run(batch)
+            lib.llama_synchronize(self._context)
+            times.append(time.perf_counter() - start)
+        self._cached += tokens
+        return times
+
+    def _run(self, batch: lib.llama_batch) -> None:
+        status = lib.llama_decode(self._context, batch)
+        if status == 0:
+            return
+        self._forget(0)
+        if status == 1:
+            raise EngineRefused(f"the KV cache of {lib.llama_n_ctx(self._context)} tokens is full")
+        raise EngineRefused(f"llama_decode returned {status}: {self._complaint()}")
+
+    def _forget(self, keep: int) -> None:
+        """Drop all but the first `keep` tokens from the cache (all of it where a part cannot be dropped)."""
+        memory = lib.llama_get_memory(self._context)
+        if keep and lib.llama_memory_seq_rm(memory, 0, keep, -1):
+            del self._cached[keep:]
+        else:
+            lib.llama_memory_clear(memory, False)
+            self._cached = []
+
+    # ---- meaning ----------------------------------------------------------------------------------------------
+
+    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+        """Log probabilities; the prefix is read once, and what it shares with the last call's is not read again."""
+        if not prefix or not all(continuations):
+            raise EngineRefused("scoring needs a prefix and continuations of at least one token each")
+        if len(prefix) + max(map(len, continuations)) > lib.llama_n_ctx(self._context):
+            raise EngineRefused(
+                f"prefix and continuation exceed the context of {lib.llama_n_ctx(self._context)} tokens"
+            )
+        after_prefix = self._read(prefix)
+        scores = []
+        for continuation in continuations:
+            rows = self._append(continuation[:-1]) if len(continuation) > 1 else np.empty((0, self._n_vocab))
+            scores.append(_score(np.vstack([after_prefix, rows]), continuation))
+            self._forget(len(prefix))
+            if len(self._cached) < len(prefix):
+                self._read(prefix)
+        return scores
+
+    def _read(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Bring the cache to exactly these tokens; the logits after the last, shape (1, n_vocab)."""
+        pairs = zip(self._cached, tokens, strict=False)
+        shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        # At least one token is run again, for its logits.
+        self._forget(min(shared, len(tokens) - 1))
+        return self._append(tokens[len(self._cached) :], all_logits=False)
+
+    def _append(self, tokens: Sequence[int], *, all_logits: bool = True) -> npt.NDArray[np.float32]:
+        """Run tokens after the cached ones; logits of all of them, or of the last alone, shape (n, n_vocab)."""
+        rows = []
+        for first in range(0, len(tokens), self._batch_size):
+            chunk = tokens[first : first + self._batch_size]
+            last = first + len(chunk) == len(tokens)
+            wanted = range(len(chunk)) if all_logits else range(len(chunk) - 1, len(chunk)) if last else range(0)
+            rows += self._run_for_logits(chunk, wanted)
+        return np.vstack(rows)
+
+    @property
+    def _batch_size(self) -> int:
+        return int(lib.llama_n_batch(self._context))
+
+    def _run_for_logits(self, tokens: Sequence[int], wanted: range) -> list[npt.NDArray[np.float32]]:
+        batch = lib.llama_batch_init(len(tokens), 0, 1)
+        try:
+            batch.n_tokens = len(tokens)
+            for place, token in enumerate(tokens):
+                batch.token[place] = token
+                batch.pos[place] = len(self._cached) + place
+                batch.n_seq_id[place] = 1
+                batch.seq_id[place][0] = 0
+                batch.logits[place] = place in wanted
+            self._run(batch)
+        finally:
+            lib.llama_batch_free(batch)
+        self._cached += tokens
+        return [self._logits(place) for place in wanted]
+
+    def _logits(self, place: int) -> npt.NDArray[np.float32]:
+        pointer = lib.llama_get_logits_ith(self._context, place)
+        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,)).copy()
+
+    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
+        """The most likely token each time, until a stop string, an end token, the limit or the end of the context."""
+        logits = self._read(prompt)
+        tokens: list[int] = []
+        text = ""
+        room = min(max_tokens, lib.llama_n_ctx(self._context) - len(prompt))
+        while len(tokens) < room:
+            token = int(np.argmax(logits[-1]))
+            if lib.llama_vocab_is_eog(self._vocab, token):
+                return Generation(text=text, tokens=len(tokens), stopped=True)
+            tokens.append(token)
+            text = self.detokenize(tokens)
+            ends = [place for place in map(text.find, stop) if place >= 0]
+            if ends:
+                return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
+            if len(tokens) < room:
+                logits = self._append([token])
+        return Generation(text=text, tokens=len(tokens), stopped=False)
+
+    # ---- life -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Free the context and the model."""
+        if self._context:
+            lib.llama_free(self._context)
+        if self._model:
+            lib.llama_model_free(self._model)
+        self._context = self._model = None
+        self._cached = []
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()
+
+
+def _model_params(settings: LoadSettings) -> lib.llama_model_params:
+    params = lib.llama_model_default_params()
+    params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if settings.mmap else lib.LLAMA_LOAD_MODE_NONE
+    params.n_gpu_layers = 0
+    return params
+
+
+def _context_params(settings: LoadSettings) -> lib.llama_context_params:
+    if settings.kv_type not in _KV_TYPES:
+        raise EngineRefused(f"unknown KV cache type '{settings.kv_type}' (one of {', '.join(_KV_TYPES)})")
+    params = lib.llama_context_default_params()
+    params.n_ctx = settings.context
+    params.n_batch = min(settings.batch, settings.context)
+    params.n_ubatch = min(settings.micro_batch, params.n_batch)
+    params.n_threads = params.n_threads_batch = settings.threads or process.usable_cores()
+    params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+    choices = {None: lib.LLAMA_FLASH_ATTN_TYPE_AUTO, True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED}
+    params.flash_attn_type = choices.get(settings.flash_attention, lib.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+    params.no_perf = True
+    return params
+
+
+def _score(logits: npt.NDArray[np.float32], tokens: Sequence[int]) -> Score:
+    """Log-softmax of each row at its token; float64, since a vocabulary's worth of float32 loses digits."""
+    rows = logits.astype(np.float64)
+    peak = rows.max(axis=1)
+    log_total = peak + np.log(np.exp(rows - peak[:, None]).sum(axis=1))
+    chosen = rows[np.arange(len(tokens)), list(tokens)]
+    return Score(logprob=float((chosen - log_total).sum()), greedy=bool((chosen == peak).all()))

@@ -1,0 +1,112 @@
+"""What travels between a worker and its parent: typed requests and replies, msgpack, each frame led by its length."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import msgspec
+
+from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score, Struct
+
+
+class Start(Struct, frozen=True, tag=True):
+    """First message: which engine, under which memory limit."""
+
+    engine: str
+    memory_limit_bytes: int | None = None
+
+
+class Load(Struct, frozen=True, tag=True):
+    """`Engine.load`."""
+
+    settings: LoadSettings
+
+
+class Memory(Struct, frozen=True, tag=True):
+    """`Engine.memory`."""
+
+
+class Tokenize(Struct, frozen=True, tag=True):
+    """`Engine.tokenize`."""
+
+    text: str
+    special: bool
+
+
+class Detokenize(Struct, frozen=True, tag=True):
+    """`Engine.detokenize`."""
+
+    tokens: list[int]
+
+
+class EndOfText(Struct, frozen=True, tag=True):
+    """`Engine.end_of_text`."""
+
+
+class Prefill(Struct, frozen=True, tag=True):
+    """`Engine.prefill`."""
+
+    tokens: list[int]
+
+
+class Decode(Struct, frozen=True, tag=True):
+    """`Engine.decode`."""
+
+    tokens: list[int]
+
+
+class ScoreAll(Struct, frozen=True, tag=True):
+    """`Engine.score`."""
+
+    prefix: list[int]
+    continuations: list[list[int]]
+
+
+class Generate(Struct, frozen=True, tag=True):
+    """`Engine.generate`."""
+
+    prompt: list[int]
+    max_tokens: int
+    stop: list[str]
+
+
+Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """The engine declined."""
+
+    cause: str
+
+
+class Done(Struct, frozen=True, tag=True):
+    """The engine did it; the result's type follows from the request."""
+
+    result: msgspec.Raw
+
+
+Reply = Done | Refused
+Result = EngineInfo | LoadReport | MemoryReport | Generation | list[Score] | list[int] | list[float] | float | str
+
+_LENGTH_BYTES = 8
+
+
+def write_frame(stream: IO[bytes], message: Request | Reply) -> None:
+    """Send one message.
+
+    Raises:
+        BrokenPipeError: the other side is gone.
+    """
+    body = msgspec.msgpack.encode(message)
+    stream.write(len(body).to_bytes(_LENGTH_BYTES, "little") + body)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes]) -> bytes | None:
+    """Wait for one message; None when the other side is gone, be it in the middle of a message."""
+    head = stream.read(_LENGTH_BYTES)
+    if len(head) < _LENGTH_BYTES:
+        return None
+    length = int.from_bytes(head, "little")
+    body = stream.read(length)
+    return body if len(body) == length else None

@@ -1,0 +1,258 @@
+"""A worker: an engine in a fresh child process, so that its death is a result and not ours.
+
+`Worker` is the parent's side: it is itself an `Engine` whose every call travels over a pipe. The parent blocks in a
+read; a deadline is kept by a timer that kills the child. `python -m slm_atlas.engines.worker` is the child's side. The child
+talks over its original standard input and output; what native code prints goes to its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from typing import IO, Self, TypeVar
+
+import msgspec
+
+from slm_atlas.engines import messages as msg
+from slm_atlas.engines import process
+from slm_atlas.engines.base import Engine, EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
+
+ENGINES = ("llamacpp", "fake")
+"""Names of the engines a worker can run."""
+LOG_TAIL_LINES = 20
+"""Lines of the engine's log kept with a failure."""
+_T = TypeVar("_T")
+
+
+class Worker:
+    """An engine in a child process of its own.
+
+    Args:
+        engine: one of `ENGINES`.
+        deadline_s: seconds a single call may take; the child is killed when it takes longer.
+        memory_limit_bytes: most bytes the child may map (mapped files count); None: no limit.
+
+    All methods raise `EngineRefused`, `EngineCrashed` or `EngineTimeout`, each with its cause and the log's tail.
+    """
+
+    def __init__(
+        self, engine: str = "llamacpp", *, deadline_s: float = 600.0, memory_limit_bytes: int | None = None
+    ) -> None:
+        if engine not in ENGINES:
+            raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
+        self._deadline_s = deadline_s
+        self._timed_out = False
+        # The log is a file, not a pipe: nobody would empty a pipe while the parent waits.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
+        self._child = _spawn(self._log)
+        self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._child.pid
+
+    def describe(self) -> EngineInfo:
+        """Which engine this is."""
+        return self._info
+
+    def load(self, settings: LoadSettings) -> LoadReport:
+        """Load a model file."""
+        return self._call(msg.Load(settings=settings), LoadReport)
+
+    def memory(self) -> MemoryReport:
+        """What is allocated now."""
+        return self._call(msg.Memory(), MemoryReport)
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of a text."""
+        return self._call(msg.Tokenize(text=text, special=special), list[int])
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Text of token ids."""
+        return self._call(msg.Detokenize(tokens=list(tokens)), str)
+
+    def end_of_text(self) -> int:
+        """The token that ends a text."""
+        return self._call(msg.EndOfText(), int)
+
+    def prefill(self, tokens: Sequence[int]) -> float:
+        """Seconds to read the tokens, measured in the child."""
+        return self._call(msg.Prefill(tokens=list(tokens)), float)
+
+    def decode(self, tokens: Sequence[int]) -> list[float]:
+        """Seconds of each token, measured in the child."""
+        return self._call(msg.Decode(tokens=list(tokens)), list[float])
+
+    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+        """Log probabilities of continuations."""
+        request = msg.ScoreAll(prefix=list(prefix), continuations=[list(tokens) for tokens in continuations])
+        return self._call(request, list[Score])
+
+    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
+        """Continue the prompt greedily."""
+        return self._call(msg.Generate(prompt=list(prompt), max_tokens=max_tokens, stop=list(stop)), Generation)
+
+    def close(self) -> None:
+        """End the child: it sees the end of its input and leaves; one that does not is killed."""
+        for stream in (self._child.stdin, self._child.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        try:
+            self._child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._log.close()
+
+    def log_tail(self) -> str:
+        """The last lines the engine logged."""
+        with contextlib.suppress(ValueError):  # closed
+            size = self._log.seek(0, os.SEEK_END)
+            self._log.seek(max(0, size - 64 * 1024))
+            lines = self._log.read().decode(errors="replace").splitlines()
+            return "\n".join(lines[-LOG_TAIL_LINES:])
+        return ""
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()
+
+    def _call(self, request: msg.Request, result: type[_T]) -> _T:
+        reply = self._exchange(request)
+        if isinstance(reply, msg.Refused):
+            raise EngineRefused(reply.cause, self.log_tail())
+        return msgspec.msgpack.decode(reply.result, type=result)
+
+    def _exchange(self, request: msg.Request) -> msg.Reply:
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        timer = threading.Timer(self._deadline_s, self._expire)
+        timer.start()
+        try:
+            msg.write_frame(self._child.stdin, request)
+            body = msg.read_frame(self._child.stdout)
+        except BrokenPipeError:
+            body = None
+        finally:
+            timer.cancel()
+        if body is None:
+            raise self._death(type(request).__name__.lower())
+        reply: msg.Reply = msgspec.msgpack.decode(body, type=msg.Reply)
+        return reply
+
+    def _expire(self) -> None:
+        self._timed_out = True
+        self._child.kill()
+
+    def _death(self, doing: str) -> EngineError:
+        status = self._child.wait()
+        if self._timed_out:
+            return EngineTimeout(f"no answer within {self._deadline_s:g} s during {doing}", self.log_tail())
+        return EngineCrashed(f"{_describe_exit(status)} during {doing}", self.log_tail())
+
+
+def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "slm_atlas.engines.worker"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+
+
+def _describe_exit(status: int) -> str:
+    """What an exit status says of a death.
+
+    >>> _describe_exit(-6), _describe_exit(3)
+    ('the engine aborted (SIGABRT)', 'the engine exited with status 3')
+    """
+    if status >= 0:
+        return f"the engine exited with status {status}"
+    name = signal.Signals(-status).name
+    known = {"SIGABRT": "aborted (SIGABRT)", "SIGKILL": "was killed (SIGKILL; the system may be out of memory)"}
+    return f"the engine {known.get(name, f'died of {name}')}"
+
+
+# ---- the child's side -------------------------------------------------------------------------------------------
+
+
+def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
+    """Answer requests until there are no more."""
+    engine: Engine | None = None
+    while (body := msg.read_frame(requests)) is not None:
+        request = msgspec.msgpack.decode(body, type=msg.Request)
+        try:
+            if isinstance(request, msg.Start):
+                engine = _make(request)
+                result: object = engine.describe()
+            else:
+                assert engine is not None
+                result = _answer(engine, request)
+            reply: msg.Reply = msg.Done(result=msgspec.Raw(msgspec.msgpack.encode(result)))
+        except EngineRefused as refusal:
+            reply = msg.Refused(cause=refusal.cause)
+        except MemoryError:
+            reply = msg.Refused(cause="out of memory")
+        msg.write_frame(replies, reply)
+    if engine is not None:
+        engine.close()
+
+
+def _make(start: msg.Start) -> Engine:
+    if start.engine == "fake":
+        from slm_atlas.engines.fake import Fake
+
+        return Fake()
+    from slm_atlas.engines.llamacpp import LlamaCpp
+
+    engine = LlamaCpp()
+    if start.memory_limit_bytes is not None:
+        # After the import: the limit is for the model, and libraries map far more than they use.
+        process.limit_memory(start.memory_limit_bytes)
+    return engine
+
+
+def _answer(engine: Engine, request: msg.Request) -> msg.Result:
+    match request:
+        case msg.Load(settings=settings):
+            return engine.load(settings)
+        case msg.Memory():
+            return engine.memory()
+        case msg.Tokenize(text=text, special=special):
+            return engine.tokenize(text, special=special)
+        case msg.Detokenize(tokens=tokens):
+            return engine.detokenize(tokens)
+        case msg.EndOfText():
+            return engine.end_of_text()
+        case msg.Prefill(tokens=tokens):
+            return engine.prefill(tokens)
+        case msg.Decode(tokens=tokens):
+            return engine.decode(tokens)
+        case msg.ScoreAll(prefix=prefix, continuations=continuations):
+            return engine.score(prefix, continuations)
+        case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
+            return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
+        case msg.Start():
+            raise EngineRefused("the worker has started already")
+
+
+def main() -> None:
+    """Serve the parent; native code that prints to standard output prints to the log instead."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    # Ctrl-C is the parent's to handle: it closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(sys.stdin.buffer, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Capability: suites of tasks in lm-eval's form, evaluated on our engines.
+
+lm-eval itself (extra `eval`) is imported when a task runs; its model of ours is `slm_atlas.evals.lm.EngineLM`.
+"""
+
+from slm_atlas.evals.fingerprint import Fingerprint, task_fingerprint
+from slm_atlas.evals.run import TaskResult, evaluate_task
+from slm_atlas.evals.suites import Suite, SuiteTask, all_suites, suite
+
+__all__ = [
+    "Fingerprint",
+    "Suite",
+    "SuiteTask",
+    "TaskResult",
+    "all_suites",
+    "evaluate_task",
+    "suite",
+    "task_fingerprint",
+]

@@ -1,0 +1,37 @@
+"""Where SLM Atlas keeps what it downloads, forges, measures and writes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ENVIRONMENT_VARIABLE = "SLM_ATLAS_HOME"
+"""Names another folder than the user's data folder."""
+
+
+def home() -> Path:
+    """The folder that holds everything: `$SLM_ATLAS_HOME`, else the system's folder for a user's data.
+
+    Nothing is created: whoever writes makes the folder.
+    """
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("slm-atlas", appauthor=False)
+
+
+def store_path() -> Path:
+    """The database of measurements."""
+    return home() / "atlas.sqlite"
+
+
+def models_dir() -> Path:
+    """The folder of model files, downloaded and forged."""
+    return home() / "models"
+
+
+def reports_dir() -> Path:
+    """The folder of reports."""
+    return home() / "reports"

@@ -1,0 +1,244 @@
+"""From stored samples to one row a model: each number with its interval and n, each failure with its cause.
+
+A run is summarised by the median of each of its series; the runs (fresh processes) of a row are the sample its
+estimates stand on. A run that did not end well gives no number, and is kept in sight as a failure.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from slm_atlas import stats
+from slm_atlas.errors import Outcome
+from slm_atlas.stats import Estimate
+from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
+
+if TYPE_CHECKING:
+    from slm_atlas.store.db import Store
+
+SMOKE_SUITE = "smoke"
+"""The bundled suite whose scores are not comparable with published ones."""
+
+PAPER_TOKENS = 50
+"""Tokens of the paper's prompts and answers: what settings mean that do not say."""
+
+SCORE_METRICS = ("acc", "exact_match", "acc_norm")
+"""The metrics of an item, the one shown first."""
+
+ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
+"""What the engine allocates for a model; their sum is `engine_bytes`."""
+
+_NOT_SHAPE = frozenset({"path", "seed"})
+"""Settings that may differ between replicates of one measurement."""
+
+
+class Dataset(NamedTuple):
+    """All that a report is made of, as plain values."""
+
+    artifacts: dict[str, Artifact]
+    """Model files by sha256."""
+    hosts: dict[str, Host]
+    """Machines by id."""
+    runs: list[Run]
+    """All runs, whatever their outcome."""
+    samples: dict[str, list[Sample]]
+    """The numbers of a run, by its key."""
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of a row's values."""
+
+
+class Score(Struct, frozen=True):
+    """How a model did on a task."""
+
+    task: str
+    """The task's name."""
+    suite: str
+    """The suite it was run in."""
+    metric: str
+    """`acc`, `acc_norm` or `exact_match`."""
+    estimate: Estimate
+    """The mean over items."""
+    chance: float | None
+    """What guessing scores; None where guessing has no meaning, or the study did not say."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether published scores of a task so named may stand beside it."""
+        return self.suite != SMOKE_SUITE
+
+
+class Failure(Struct, frozen=True):
+    """A run that gave no number."""
+
+    kind: RunKind
+    """Cost or capability."""
+    replicate: int
+    """Which repetition."""
+    task: str | None
+    """The task, of a capability run."""
+    outcome: Outcome
+    """How it ended."""
+    cause: str
+    """Why."""
+
+
+class Row(Struct, frozen=True):
+    """One file measured on one machine, by one engine, in one way."""
+
+    artifact: str
+    """sha256 of the file."""
+    name: str
+    """The name shown."""
+    architecture: str
+    """`general.architecture` of the file."""
+    params: int
+    """Parameters."""
+    quantization: str
+    """The label of the file's mix of types."""
+    forged: bool
+    """Random weights: costs are real, capability is not."""
+    host: str
+    """Id of the machine."""
+    engine: str
+    """Engine, version and build."""
+    settings: dict[str, Any]
+    """The settings all its cost runs share; empty if only capability was measured."""
+    n_runs: int
+    """Cost runs that ended well."""
+    metrics: dict[str, Estimate]
+    """Estimates by metric, in the unit the name ends with. A metric no run gave is absent, never zero."""
+    scores: dict[str, Score]
+    """Scores by task; of several runs of a task the newest counts. Empty for random weights."""
+    failures: tuple[Failure, ...]
+    """The runs that gave no number."""
+
+
+def read_dataset(store: Store) -> Dataset:
+    """All that a store holds."""
+    runs = list(store.runs())
+    samples = store.samples_of([run.key for run in runs])
+    return Dataset(store.artifacts(), store.hosts(), runs, samples)
+
+
+def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make two runs replicates of one measurement.
+
+    >>> shape({"n_prompt": 50, "seed": 3})
+    {'n_prompt': 50}
+    """
+    return {name: value for name, value in settings.items() if name not in _NOT_SHAPE}
+
+
+def rows(dataset: Dataset) -> list[Row]:
+    """One row a (file, machine, engine, settings), by parameters and name.
+
+    Capability belongs to the file: its scores stand on each row of the file on the machine they were measured on, and
+    on a row of their own where no cost was measured.
+    """
+    costs, evals = _grouped(dataset.runs)
+    for artifact, host in evals.keys() - {(artifact, host) for artifact, host, *_ in costs}:
+        newest = max(evals[artifact, host], key=lambda run: run.started_at)
+        costs[artifact, host, newest.engine, b"{}"] = []
+    found = [_row(dataset, *key, runs, evals.get(key[:2], [])) for key, runs in costs.items()]
+    return sorted(found, key=lambda row: (row.params, row.name, row.quantization, row.host, row.n_runs))
+
+
+_Costs = dict[tuple[str, str, str, bytes], list[Run]]
+_Evals = dict[tuple[str, str], list[Run]]
+
+
+def _grouped(runs: Iterable[Run]) -> tuple[_Costs, _Evals]:
+    """Cost runs by file, machine, engine and shape; capability runs by file and machine."""
+    costs: _Costs = defaultdict(list)
+    evals: _Evals = defaultdict(list)
+    for run in runs:
+        if run.kind is RunKind.EVAL:
+            evals[run.artifact, run.host].append(run)
+        else:
+            key = msgspec.json.encode(shape(run.settings), order="sorted")
+            costs[run.artifact, run.host, run.engine, key].append(run)
+    return costs, evals
+
+
+def _row(
+    dataset: Dataset, sha256: str, host: str, engine: str, key: bytes, costs: Sequence[Run], evals: Sequence[Run]
+) -> Row:
+    artifact = dataset.artifacts[sha256]
+    ended_well = [run for run in costs if run.outcome is Outcome.OK]
+    summaries = [summarise(run, dataset.samples.get(run.key, [])) for run in ended_well]
+    return Row(
+        artifact=sha256,
+        name=artifact.name,
+        architecture=artifact.architecture,
+        params=artifact.params,
+        quantization=artifact.quantization,
+        forged=artifact.forged,
+        host=host,
+        engine=engine,
+        settings=msgspec.json.decode(key),
+        n_runs=len(ended_well),
+        metrics=_estimates(summaries),
+        scores={} if artifact.forged else _scores(evals, dataset.samples),
+        failures=tuple(failure(run) for run in (*costs, *evals) if run.outcome is not Outcome.OK),
+    )
+
+
+def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
+    """One number a metric: the median within the run, and what is derived from it.
+
+    Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, and `engine_bytes` (model, KV cache, compute and output
+    buffers together), each only where all it is derived from was measured.
+    """
+    series: dict[str, list[float]] = defaultdict(list)
+    for sample in samples:
+        series[sample.metric].append(sample.value)
+    summary = {metric: statistics.median(values) for metric, values in series.items()}
+    if summary.get("prefill_s"):
+        summary["prefill_tokens_per_s"] = run.settings.get("n_prompt", PAPER_TOKENS) / summary["prefill_s"]
+    if summary.get("decode_s"):
+        summary["decode_tokens_per_s"] = 1 / summary["decode_s"]
+    if all(part in summary for part in ENGINE_PARTS):
+        summary["engine_bytes"] = sum(summary[part] for part in ENGINE_PARTS)
+    return summary
+
+
+def failure(run: Run) -> Failure:
+    """What is shown of a run that did not end well."""
+    cause = run.cause or "no cause was recorded"
+    task = run.settings.get("task")
+    return Failure(kind=run.kind, replicate=run.replicate, task=task, outcome=run.outcome, cause=cause)
+
+
+def _estimates(summaries: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
+    metrics = dict.fromkeys(metric for summary in summaries for metric in summary)
+    values = {metric: [summary[metric] for summary in summaries if metric in summary] for metric in metrics}
+    return {metric: stats.median_estimate(found) for metric, found in values.items()}
+
+
+def _scores(runs: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> dict[str, Score]:
+    scores: dict[str, Score] = {}
+    for run in sorted(runs, key=lambda run: run.started_at):
+        score = _score(run, samples.get(run.key, [])) if run.outcome is Outcome.OK else None
+        if score is not None:
+            scores[score.task] = score
+    return scores
+
+
+def _score(run: Run, samples: Sequence[Sample]) -> Score | None:
+    """The score of a run: Wilson's interval for items right or wrong, Student's t for items scored between."""
+    task, suite = str(run.settings["task"]), str(run.settings.get("suite", ""))
+    for metric in SCORE_METRICS:
+        values = [sample.value for sample in samples if sample.metric == metric]
+        if values:
+            binary = set(values) <= {0.0, 1.0}
+            estimate = stats.wilson(round(sum(values)), len(values)) if binary else stats.mean_estimate(values)
+            chance = run.settings.get("chance")
+            return Score(task=task, suite=suite, metric=metric, estimate=estimate, chance=chance)
+    return None

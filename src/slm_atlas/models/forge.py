@@ -1,0 +1,164 @@
+"""The forge: writes a GGUF of random weights in any catalogued shape, so that costs can be measured with no download.
+
+The latency and memory of a dense model do not depend on the values of its weights (benchmarks/forged_against_real.py
+shows it). The file has no tokenizer (`tokenizer.ggml.model` is `none`): token ids go in, logits come out.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import gguf
+import numpy as np
+
+from slm_atlas.anatomy.costs import gqa_ratio
+from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
+from slm_atlas.anatomy.tensors import Tensor, inventory
+from slm_atlas.catalog.schema import Architecture, NormKind, PositionKind
+from slm_atlas.errors import UserError
+from slm_atlas.models.blocks import random_blocks
+
+FORGEABLE = ("llama", "gptneox", "qwen2")
+"""Architectures (llama.cpp's names) whose metadata the forge can write."""
+FORGED_KEY = "slm_atlas.forged"
+"""Metadata key that marks a file of random weights."""
+_CHUNK_BYTES = 16 * 2**20
+_FILE_TYPES = {"Q4_K_M": "MOSTLY_Q4_K_M", "Q5_K_M": "MOSTLY_Q5_K_M", "Q3_K_M": "MOSTLY_Q3_K_M", "F32": "ALL_F32"}
+
+Progress = Callable[[int, int], None]
+"""Called with bytes written and bytes in all."""
+
+
+class Order(NamedTuple):
+    """What to forge."""
+
+    name: str
+    """The name written into the file."""
+    arch: Architecture
+    """The shape."""
+    quantization: Quantization
+    """The label of the mix."""
+    types: Mapping[str, TensorType] | None = None
+    """Types tensor by tensor, in place of llama.cpp's mix for the label."""
+    seed: int = 0
+    """Seed of the random weights."""
+
+
+def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> Path:
+    """Write the file; a killed forge leaves a `.part` file, never one that looks whole.
+
+    Raises:
+        UserError: the architecture cannot be forged, or the disk is full or read-only.
+    """
+    arch = order.arch
+    if arch.gguf not in FORGEABLE:
+        known = ", ".join(FORGEABLE)
+        raise UserError(f"{order.name} cannot be forged: the forge knows the architectures {known}.", "slm models list")
+    tensors = inventory(arch)
+    types = order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(arch))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        _write(Path(part), order, tensors, types, on_progress)
+        Path(part).replace(path)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+    finally:
+        with suppress(FileNotFoundError):
+            Path(part).unlink()
+    return path
+
+
+def _write(
+    part: Path,
+    order: Order,
+    tensors: tuple[Tensor, ...],
+    types: Mapping[str, TensorType],
+    on_progress: Progress | None,
+) -> None:
+    _write_header(part, order, tensors, types)
+    total = sum(tensor_bytes(tensor, types[tensor.name]) for tensor in tensors)
+    rng = np.random.default_rng(order.seed)
+    done = 0
+    with part.open("ab") as file:
+        for tensor in tensors:
+            _pad(file)
+            done += _write_tensor(file, tensor, types[tensor.name], rng)
+            if on_progress is not None:
+                on_progress(done, total)
+        _pad(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _pad(file: IO[bytes]) -> None:
+    file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
+
+
+def _write_tensor(file: IO[bytes], tensor: Tensor, kind: TensorType, rng: np.random.Generator) -> int:
+    if not tensor.is_matrix:
+        value = 1.0 if tensor.name.endswith("_norm.weight") else 0.0
+        return file.write(np.full(tensor.size, value, dtype="<f4").data)
+    blocks, per_chunk = tensor.size // kind.block.values, _CHUNK_BYTES // kind.block.bytes
+    for first in range(0, blocks, per_chunk):
+        file.write(random_blocks(kind, min(per_chunk, blocks - first), rng).data)
+    return blocks * kind.block.bytes
+
+
+def _write_header(part: Path, order: Order, tensors: tuple[Tensor, ...], types: Mapping[str, TensorType]) -> None:
+    assert order.arch.gguf is not None  # checked against FORGEABLE
+    writer = gguf.GGUFWriter(part, order.arch.gguf)
+    _add_metadata(writer, order)
+    for tensor in tensors:
+        kind = types[tensor.name]
+        size = tensor_bytes(tensor, kind)
+        raw = gguf.GGMLQuantizationType[kind.value]
+        # An element type that is not uint8: the shape is then taken as it is, in values rather than bytes.
+        writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), size, raw_dtype=raw)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+
+
+def _add_metadata(writer: gguf.GGUFWriter, order: Order) -> None:
+    arch, attention = order.arch, order.arch.attention
+    writer.add_name(f"{order.name} (random weights)")
+    writer.add_bool(FORGED_KEY, True)
+    writer.add_uint64("slm_atlas.seed", order.seed)
+    writer.add_file_type(file_type(order.quantization))
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_block_count(arch.layers)
+    writer.add_context_length(arch.context)
+    writer.add_embedding_length(arch.hidden)
+    writer.add_feed_forward_length(_plain(arch.ffn.intermediate))
+    writer.add_head_count(_plain(attention.heads))
+    writer.add_head_count_kv(_plain(attention.kv_heads))
+    writer.add_key_length(attention.head_dim)
+    writer.add_value_length(attention.head_dim)
+    writer.add_vocab_size(arch.vocab)
+    if arch.norm.kind is NormKind.RMSNORM:
+        writer.add_layer_norm_rms_eps(arch.norm.eps)
+    else:
+        writer.add_layer_norm_eps(arch.norm.eps)
+    if arch.position.kind is PositionKind.ROPE:
+        writer.add_rope_dimension_count(int(attention.head_dim * arch.position.rotary_fraction))
+        writer.add_rope_freq_base(arch.position.theta)
+    if arch.gguf == "gptneox":
+        writer.add_parallel_residual(arch.parallel)
+    writer.add_tokenizer_model("none")
+
+
+def file_type(quantization: Quantization) -> int:
+    """The number of a label in `general.file_type` (`llama_ftype`)."""
+    return int(gguf.LlamaFileType[_FILE_TYPES.get(quantization.value, f"MOSTLY_{quantization.value}")])
+
+
+def _plain(value: int | tuple[int, ...]) -> int | list[int]:
+    return value if isinstance(value, int) else list(value)

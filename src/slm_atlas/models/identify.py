@@ -1,0 +1,117 @@
+"""Says what a model file is: its content hash, its header in brief, and the catalogue's model it has the shape of."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+import gguf
+
+from slm_atlas import catalog
+from slm_atlas.catalog.schema import Architecture, Model
+from slm_atlas.models.forge import FORGED_KEY
+from slm_atlas.models.header import Header, TensorInfo, read_header
+from slm_atlas.store.records import Artifact
+
+
+def identify(path: Path, origin: str) -> Artifact:
+    """The record of a model file.
+
+    Raises:
+        UserError: the file is missing or is not a whole GGUF.
+    """
+    header = read_header(path)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    match, forged = match_catalogue(header), bool(header.metadata.get(FORGED_KEY, False))
+    return Artifact(
+        sha256=sha256,
+        name=_name(path, header, forged),
+        model_id=match.id if match else None,
+        origin=origin,
+        forged=forged,
+        architecture=header.architecture,
+        quantization=quantization_label(header),
+        params=header.params,
+        size_bytes=path.stat().st_size,
+        tensor_bytes=bytes_by_type(header),
+    )
+
+
+def bytes_by_type(header: Header) -> dict[str, int]:
+    """Bytes of the tensors by type, largest first."""
+    counted = Counter[str]()
+    for tensor in header.tensors:
+        counted[type_name(tensor.type_number)] += tensor_bytes(tensor)
+    return dict(counted.most_common())
+
+
+def tensor_bytes(tensor: TensorInfo) -> int:
+    """Bytes of a tensor of a file; 0 for a type unknown to the `gguf` package."""
+    try:
+        values, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(tensor.type_number)]
+    except ValueError:
+        return 0
+    return tensor.size // int(values) * int(size)
+
+
+def decode_bytes(header: Header) -> int:
+    """Bytes of weights read for one generated token: all, but for an embedding that is only looked up in."""
+    untied = any(tensor.name == "output.weight" for tensor in header.tensors)
+    read = [tensor for tensor in header.tensors if not (untied and tensor.name == "token_embd.weight")]
+    return sum(tensor_bytes(tensor) for tensor in read)
+
+
+def type_name(number: int) -> str:
+    """The name of a `ggml_type`."""
+    try:
+        return str(gguf.GGMLQuantizationType(number).name)
+    except ValueError:
+        return f"type {number}"
+
+
+def quantization_label(header: Header) -> str:
+    """The label of `general.file_type` as people write it: `Q4_K_M`."""
+    number = header.metadata.get("general.file_type")
+    try:
+        name = str(gguf.LlamaFileType(number).name)
+    except ValueError:
+        return "unknown"
+    return name.removeprefix("MOSTLY_").removeprefix("ALL_")
+
+
+def match_catalogue(header: Header) -> Model | None:
+    """The one model of the catalogue that has this file's shape; None where there is none, or more than one."""
+    matches = [model for model in catalog.models() if _same_shape(model.architecture, header)]
+    forged = header.metadata.get(FORGED_KEY)
+    if forged and len(matches) > 1:
+        named = str(header.metadata.get("general.name", "")).removesuffix(" (random weights)")
+        matches = [model for model in matches if model.name == named]
+    return matches[0] if len(matches) == 1 else None
+
+
+def _same_shape(arch: Architecture, header: Header) -> bool:
+    def key(name: str) -> object:
+        value = header.metadata.get(f"{header.architecture}.{name}")
+        return tuple(value) if isinstance(value, list) else value
+
+    return arch.gguf == header.architecture and all(
+        (
+            key("block_count") == arch.layers,
+            key("embedding_length") == arch.hidden,
+            key("feed_forward_length") == arch.ffn.intermediate,
+            key("attention.head_count") == arch.attention.heads,
+            key("attention.head_count_kv") in (None, arch.attention.kv_heads),
+            key("context_length") == arch.context,
+            key("rope.freq_base") in (None, arch.position.theta),
+        )
+    )
+
+
+def _name(path: Path, header: Header, forged: bool) -> str:
+    if forged:
+        return str(header.metadata.get("general.name", path.stem)).removesuffix(" (random weights)")
+    # Files are named model.QUANT.gguf or model-QUANT.gguf.
+    return re.sub(r"[.-](I?Q\d\w*|B?F(16|32))$", "", path.stem, flags=re.IGNORECASE)

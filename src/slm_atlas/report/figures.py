@@ -1,0 +1,206 @@
+"""The figures: from rows to the data shown, its chart, and a caption that says what to see."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from slm_atlas import units
+from slm_atlas.insights import claims
+from slm_atlas.insights.frame import PAPER_TOKENS, Row
+from slm_atlas.report import charts
+from slm_atlas.stats import Estimate
+
+MEMORY_PARTS = {
+    "model_bytes": "model",
+    "kv_bytes": "KV cache",
+    "compute_bytes": "compute buffers",
+    "output_bytes": "output buffer",
+    "baseline_bytes": "process before loading",
+    "unaccounted_bytes": "unaccounted",
+}
+"""The parts of a process's memory, and the names shown."""
+
+PEAK = "peak resident set"
+"""What the parts are compared with."""
+
+_CURVE_POINTS = 40
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A chart, and all that is shown with it."""
+
+    name: str
+    """Its file name, without an ending."""
+    title: str
+    """What it shows, in a few words."""
+    caption: str
+    """What to see in it."""
+    spec: dict[str, Any]
+    """The chart, in Vega-Lite."""
+    rows: list[dict[str, Any]]
+    """The data shown; None where a number is missing."""
+
+    def csv(self) -> str:
+        """The data shown, as CSV with a header; a missing number is an empty field."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def exported(self) -> dict[str, Any]:
+        """The chart in black on white, as a file of its own needs it."""
+        spec: dict[str, Any] = json.loads(json.dumps(self.spec).replace("currentColor", "#1c2024"))
+        return spec | {"background": "white", "padding": 12}
+
+
+def figures(rows: Sequence[Row]) -> list[Figure]:
+    """All figures there is data for."""
+    found = (latency_figure(rows), memory_figure(rows), accuracy_figure(rows))
+    return [figure for figure in found if figure is not None]
+
+
+def labels(rows: Sequence[Row]) -> list[str]:
+    """A name for each row that no other row has, with as little beside the model's name as tells them apart."""
+    names = [row.name for row in rows]
+    apart = (
+        [row.quantization for row in rows],
+        ["forged" if row.forged else "real" for row in rows],
+        [" ".join(f"{name}={value}" for name, value in row.settings.items()) for row in rows],
+        [row.host[:8] for row in rows],
+        [f"{row.engine} {row.artifact[:8]}" for row in rows],
+    )
+    for additions in apart:
+        count = Counter(names)
+        names = [f"{name} {more}" if count[name] > 1 else name for name, more in zip(names, additions, strict=True)]
+    return names
+
+
+def latency_figure(rows: Sequence[Row]) -> Figure | None:
+    """Prefill and decode latency against parameters; None if they were not measured."""
+    chosen = claims.comparable(rows, metric="decode_s", across_quantizations=True)
+    data = [entry for phase in ("prefill", "decode") for entry in _latency_rows(chosen, phase)]
+    if not data:
+        return None
+    tokens = chosen[0].settings.get("n_prompt", PAPER_TOKENS)
+    titles = {"prefill": f"Prefill of {tokens} tokens (ms)", "decode": "Decode, each token (ms)"}
+    curves = {phase: _curve(chosen, f"{phase}_s") for phase in titles}
+    caption = (
+        "Each point is a model, its bar the 95% interval of the median over fresh processes (often smaller than the "
+        "point). Diamonds are forged models: their weights are random, their costs real. "
+        + " ".join(_curve_caption(phase, chosen, bool(curve)) for phase, curve in curves.items())
+        + _left_out(rows, chosen, "decode_s")
+    )
+    spec = charts.latency(data, curves, titles)
+    return Figure(name="latency", title="Latency against parameters", caption=caption, spec=spec, rows=data)
+
+
+def _latency_rows(rows: Sequence[Row], phase: str) -> list[dict[str, Any]]:
+    return [
+        {"phase": phase, **_identity(row, label), **_scaled(row.metrics[f"{phase}_s"], 1e3, "ms")}
+        for row, label in zip(rows, labels(rows), strict=True)
+        if f"{phase}_s" in row.metrics
+    ]
+
+
+def _identity(row: Row, label: str) -> dict[str, Any]:
+    weights = "forged (random weights)" if row.forged else "real"
+    return {"model": label, "params_millions": row.params / 1e6, "quantization": row.quantization, "weights": weights}
+
+
+def _scaled(estimate: Estimate, factor: float, unit: str) -> dict[str, Any]:
+    """An estimate in the unit of an axis; an end that is not known stays None."""
+    low, high = (None if end is None else end * factor for end in (estimate.low, estimate.high))
+    value = estimate.value * factor
+    return {unit: value, "low": low, "high": high, "n": estimate.n, "interval": estimate.method}
+
+
+def _curve(rows: Sequence[Row], metric: str) -> list[dict[str, float]]:
+    """The power law through the models of the claim, from the smallest to the largest; empty if there are too few."""
+    found = claims.points(claims.comparable(rows, metric=metric), metric)
+    if len({point.params for point in found}) < claims.MIN_SIZES:
+        return []
+    line, low, high = claims.elasticity(found), found[0].params, found[-1].params
+    sizes = [low * (high / low) ** (i / (_CURVE_POINTS - 1)) for i in range(_CURVE_POINTS)]
+    costs_s = [math.exp(line.intercept + line.slope.value * math.log(size)) for size in sizes]
+    return [{"params_millions": size / 1e6, "ms": 1e3 * cost} for size, cost in zip(sizes, costs_s, strict=True)]
+
+
+def _curve_caption(phase: str, rows: Sequence[Row], drawn: bool) -> str:
+    if not drawn:
+        return f"{phase.capitalize()}: too few sizes for a trend."
+    chosen = claims.comparable(rows, metric=f"{phase}_s")
+    power = claims.elasticity(claims.points(chosen, f"{phase}_s")).slope
+    return (
+        f"{phase.capitalize()}: the dashed trend of {power.n} models at {chosen[0].quantization} rises with the power "
+        f"{power.value:.2f} of the parameters (95% interval {power.low:.2f} to {power.high:.2f}; 1 is in proportion)."
+    )
+
+
+def _left_out(rows: Sequence[Row], chosen: Sequence[Row], metric: str) -> str:
+    count = sum(metric in row.metrics for row in rows) - len(chosen)
+    return f" Measured otherwise or elsewhere, and only in the table: {count}." if count else ""
+
+
+def memory_figure(rows: Sequence[Row]) -> Figure | None:
+    """What the memory of each process consists of, beside its peak; None if it was not measured."""
+    chosen = claims.comparable(rows, metric="model_bytes", across_quantizations=True)
+    data = [entry for row, label in zip(chosen, labels(chosen), strict=True) for entry in _memory_rows(row, label)]
+    if not data:
+        return None
+    negative = any(entry["part"] == MEMORY_PARTS["unaccounted_bytes"] and entry["MiB"] < 0 for entry in data)
+    caption = (
+        "What the engine allocated, part by part, and the process's peak resident set (the upright line). The "
+        "unaccounted part is the peak less all other parts."
+        + (" Where it is negative, left of zero, pages of a mapped file were never resident." if negative else "")
+        + _left_out(rows, chosen, "model_bytes")
+    )
+    spec = charts.memory(data, list(MEMORY_PARTS.values()), PEAK)
+    return Figure(name="memory", title="What the memory is used for", caption=caption, spec=spec, rows=data)
+
+
+def _memory_rows(row: Row, label: str) -> list[dict[str, Any]]:
+    return [
+        {**_identity(row, label), "part": name, **_scaled(row.metrics[metric], 1 / units.MIB, "MiB")}
+        for metric, name in (MEMORY_PARTS | {"peak_rss_bytes": PEAK}).items()
+        if metric in row.metrics
+    ]
+
+
+def accuracy_figure(rows: Sequence[Row]) -> Figure | None:
+    """The scores by task, beside what guessing gives; None if no capability was measured."""
+    scored = list({(row.artifact, row.host): row for row in rows if row.scores}.values())
+    data = [entry for row, label in zip(scored, labels(scored), strict=True) for entry in _score_rows(row, label)]
+    if not data:
+        return None
+    smoke = any(not score.comparable for row in scored for score in row.scores.values())
+    caption = (
+        "The share of items answered well, with its 95% interval over the items; the grey tick is what guessing gives. "
+        "Where the interval reaches the tick, nothing beyond guessing was shown."
+        + (" The smoke suite is a small set of our own, not comparable with published scores." if smoke else "")
+    )
+    title = "Accuracy: smoke suite, not comparable with published scores" if smoke else "Accuracy"
+    return Figure(name="accuracy", title=title, caption=caption, spec=charts.accuracy(data), rows=data)
+
+
+def _score_rows(row: Row, label: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": label,
+            "quantization": row.quantization,
+            "suite": score.suite,
+            "task": task,
+            "metric": score.metric,
+            **_scaled(score.estimate, 100, "percent"),
+            "chance": None if score.chance is None else 100 * score.chance,
+        }
+        for task, score in sorted(row.scores.items())
+    ]

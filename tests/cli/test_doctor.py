@@ -1,0 +1,160 @@
+"""`slm doctor`: each check on a machine that is well and on one that is not, and the whole command."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from slm_atlas.bench.host import describe_host, host_state
+from slm_atlas.cli import doctor
+from slm_atlas.cli.doctor import Check, Status
+from slm_atlas.cli.main import cli
+from slm_atlas.engines import EngineInfo
+from slm_atlas.errors import EngineCrashed, EngineTimeout
+from slm_atlas.units import GIB
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+INFO = EngineInfo(name="llamacpp", version="1", build="CPU : AVX2 = 1 | FMA = 1 | AVX512 = 0 | BMI2 = 1 | ")
+
+
+def worst(checks: list[Check]) -> Status:
+    return max((check.status for check in checks), key=list(Status).index)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, engine: EngineInfo | str, *args: str) -> Result:
+    monkeypatch.setattr(doctor, "probe_engine", lambda: engine)
+    return CliRunner().invoke(cli, ["doctor", *args], catch_exceptions=False)
+
+
+class TestProbe:
+    def test_a_death_is_its_cause_and_the_last_line_of_the_log(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def die(**_: object) -> NoReturn:
+            raise EngineCrashed("the engine died of SIGILL", "first\nlast")
+
+        monkeypatch.setattr(doctor, "Worker", die)
+        assert doctor.probe_engine() == "the engine died of SIGILL: last"
+
+    def test_a_death_without_a_log_is_its_cause(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def hang(**_: object) -> NoReturn:
+            raise EngineTimeout("no answer within 60 s")
+
+        monkeypatch.setattr(doctor, "Worker", hang)
+        assert doctor.probe_engine() == "no answer within 60 s"
+
+    @pytest.mark.engine
+    def test_the_real_engine_answers(self) -> None:
+        engine = doctor.probe_engine()
+        assert isinstance(engine, EngineInfo)
+        assert engine.name == "llamacpp"
+
+
+class TestEngine:
+    def test_a_build_for_this_processor_is_well(self) -> None:
+        assert worst(doctor.check_engine(INFO, ["avx2", "fma"])) is Status.OK
+
+    @pytest.mark.parametrize("flags", [["avx2", "avx512f"], ["avx2", "avx512_vnni"]])
+    def test_instruction_sets_off_or_absent_are_a_warning_with_the_rebuild(self, flags: list[str]) -> None:
+        check = doctor.check_engine(INFO, flags)[-1]
+        assert check.status is Status.WARNING
+        assert flags[1] in check.found
+        assert "avx2" not in check.found.split()
+        assert check.fix == doctor.INSTALL_ENGINE
+
+    def test_what_llamacpp_does_not_report_is_not_missed(self) -> None:
+        assert doctor.unused_flags(["amx_tile", "sve2", "avx512_fp16"], INFO.build) == []
+
+    def test_a_processor_that_is_unknown_proves_nothing(self) -> None:
+        assert worst(doctor.check_engine(INFO, ["unknown"])) is Status.OK
+
+    def test_an_engine_that_does_not_load_is_a_problem(self) -> None:
+        (check,) = doctor.check_engine("loading it ends the process (SIGILL)", ["avx2"])
+        assert check.status is Status.PROBLEM
+        assert "SIGILL" in check.found
+        assert doctor.ENGINE in str(check.fix)
+
+    def test_the_release_is_the_one_of_pyproject(self) -> None:
+        assert doctor.ENGINE in PROJECT["dependencies"]
+
+
+class TestMachine:
+    def test_little_memory_is_a_warning(self) -> None:
+        state = msgspec.structs.replace(host_state(), available_bytes=GIB, governor=None)
+        host = describe_host()
+        assert worst(doctor.check_machine(host, state)) is Status.WARNING
+        assert worst(doctor.check_machine(host, msgspec.structs.replace(state, available_bytes=4 * GIB))) is Status.OK
+
+    @pytest.mark.parametrize(("governor", "status"), [("powersave", Status.WARNING), ("performance", Status.OK)])
+    def test_the_governor(self, governor: str, status: Status) -> None:
+        state = msgspec.structs.replace(host_state(), available_bytes=4 * GIB, governor=governor)
+        check = doctor.check_machine(describe_host(), state)[-1]
+        assert (check.found, check.status) == (governor, status)
+
+    def test_noise_is_a_warning_a_sentence(self) -> None:
+        calm = msgspec.structs.replace(
+            host_state(), load_1min=0.0, cpu_pressure=0.0, memory_pressure=0.0, temperature_c=None, on_battery=None
+        )
+        noisy = msgspec.structs.replace(calm, load_1min=1000.0, cpu_pressure=99.0)
+        assert [check.status for check in doctor.check_noise(calm, calm)] == [Status.OK]
+        assert [check.status for check in doctor.check_noise(calm, noisy)] == [Status.WARNING, Status.WARNING]
+
+
+class TestExtras:
+    def test_the_extras_are_those_of_pyproject(self) -> None:
+        assert set(doctor.EXTRAS) == set(PROJECT["optional-dependencies"]) - {"demo"}
+
+    def test_what_is_missing_has_its_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+        checks = {check.name: check for check in doctor.check_extras()}
+        assert checks["eval"].status is Status.WARNING
+        assert checks["ray"].status is Status.OK
+        assert checks["ray"].fix == "pip install 'slm-atlas[ray]'"
+
+    def test_what_is_there_has_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "find_spec", lambda _: object())
+        assert [check.fix for check in doctor.check_extras()] == [None] * len(doctor.EXTRAS)
+
+
+class TestHome:
+    def test_a_folder_to_be_made_is_well_and_is_not_made(self, tmp_path: Path) -> None:
+        folder = tmp_path / "a" / "b"
+        checks = doctor.check_home(folder)
+        assert checks[0].status is Status.OK
+        assert not (tmp_path / "a").exists()
+
+    def test_a_folder_inside_a_file_is_a_problem(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        (check,) = doctor.check_home(tmp_path / "file" / "atlas")
+        assert check.status is Status.PROBLEM
+        assert "SLM_ATLAS_HOME" in str(check.fix)
+
+    def test_a_full_disk_is_a_warning(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "MIN_DISK_BYTES", 2**80)
+        assert doctor.check_home(tmp_path)[-1].status is Status.WARNING
+
+
+class TestCommand:
+    def test_json_is_one_document(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        result = run(monkeypatch, INFO, "--json")
+        found = json.loads(result.stdout)
+        assert {check["section"] for check in found["checks"]} == {"machine", "engine", "extras", "home", "noise"}
+        assert found["host"]["id"] == describe_host().id
+
+    def test_a_problem_is_exit_code_1_with_the_command_that_mends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        result = run(monkeypatch, "it is not there")
+        assert result.exit_code == 1
+        assert "it is not there" in result.stdout
+        assert f"problem: engine llama.cpp: {doctor.INSTALL_ENGINE}" in result.stderr
+        assert json.loads(run(monkeypatch, "it is not there", "--json").stdout)["status"] == "problem"
+
+    def test_a_warning_is_exit_code_0(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("SLM_ATLAS_HOME", str(tmp_path))
+        monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+        result = run(monkeypatch, INFO)
+        assert result.exit_code == 0
+        assert "warning: extras eval: pip install 'slm-atlas[eval]'" in result.stderr
