@@ -132,8 +132,8 @@ def kv_bytes(arch: Architecture, context: int, *, batch: int = 1, kv_type: str =
 def flops_per_token(arch: Architecture, *, depth: float, head: float = 1.0) -> float:
     """FLOPs of one token with `depth` tokens before it.
 
-    Two for each weight of a matrix it is multiplied with, and in each layer 4 x heads x head_dim x depth for the products
-    of attention (queries with keys, weights with values).
+    Two for each weight of a matrix it is multiplied with, and in each layer 4 x heads x head_dim x depth for the
+    products of attention (queries with keys, weights with values).
 
     Args:
         arch: the architecture.
@@ -154,8 +154,10 @@ def decode_bytes(
     depth: float,
     kv_type: str = "f16",
 ) -> float:
-    """Bytes read for one generated token: every weight once, the cache up to `depth`; an untied embedding is only
-    looked up in (one row, not counted)."""
+    """Bytes read for one generated token: every weight once, and the cache up to `depth`.
+
+    An untied embedding is only looked up in: its one row is not counted.
+    """
     tied = arch.embedding.tied
     read = [tensor for tensor in tensors if tied or tensor.part is not Part.EMBEDDING]
     return sum(tensor_bytes(tensor, types[tensor.name]) for tensor in read) + kv_bytes(

@@ -1,8 +1,8 @@
 """The physical gate: a number that would need more bandwidth or arithmetic than this machine has is not stored as true.
 
-The ceilings are measured here, with numpy, once a session. They are lower bounds of what the hardware can do (numpy
-reads memory no faster than an engine might; an engine's integer tiles do more work a cycle than numpy's floats), so each is
-multiplied by a stated margin: the gate is for numbers that are impossible, not for ones that are surprising.
+The ceilings are measured here, with numpy, once a session. They are lower bounds of what the hardware can do (an engine
+may read faster, and its integer tiles do more work a cycle than numpy's floats), so each is multiplied by a stated
+margin: the gate is for numbers that are impossible, not for ones that are surprising.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Type of the KV cache."""
     flash_attention: bool | None = None
     """Fused attention on, off, or as the engine chooses."""
+    memory_limit_bytes: int | None = None
+    """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
 
 
 MAX_WARMUP_PASSES = 8

@@ -1,7 +1,7 @@
 """A worker: an engine in a fresh child process, so that its death is a result and not ours.
 
 `Worker` is the parent's side: it is itself an `Engine` whose every call travels over a pipe. The parent blocks in a
-read; a deadline is kept by a timer that kills the child. `python -m slm_atlas.engines.worker` is the child's side. The child
+read; a deadline is kept by a timer that kills the child. `main` is the child's side. The child
 talks over its original standard input and output; what native code prints goes to its log.
 """
 
@@ -165,7 +165,8 @@ class Worker:
 
 
 def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "slm_atlas.engines.worker"]
+    # Not `-m`: the package imports this module itself, and Python warns of a module that is run after its import.
+    command = [sys.executable, "-c", "from slm_atlas.engines.worker import main; main()"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
 
 
@@ -253,6 +254,3 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(sys.stdin.buffer, replies)
 
-
-if __name__ == "__main__":
-    main()

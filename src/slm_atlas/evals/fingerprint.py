@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +25,11 @@ def task_fingerprint(suite: Suite, task: str) -> Fingerprint:
     Raises:
         UserError: the suite has no such task.
     """
-    return _fingerprint(suite.folder, suite.task(task).name)
+    return fingerprint(suite.folder, suite.task(task).name)
 
 
-@cache
-def _fingerprint(folder: Path, task: str) -> Fingerprint:
+def fingerprint(folder: Path, task: str) -> Fingerprint:
+    """The version and the hash of the task defined by `<task>.yaml` in a folder."""
     definition = _read_definition(folder / f"{task}.yaml")
     file = definition["dataset_kwargs"]["data_files"][definition["test_split"]]
     with (folder / file).open(encoding="utf-8") as lines:
@@ -43,12 +42,14 @@ def _fingerprint(folder: Path, task: str) -> Fingerprint:
 
 def _read_definition(path: Path) -> dict[str, Any]:
     """A task's YAML; a `!function module.name` stays the text it is."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+    class Loader(yaml.SafeLoader):
         """With lm-eval's one tag."""
 
-    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
-    with path.open(encoding="utf-8") as text:
-        definition: dict[str, Any] = yaml.load(text, Loader)
+    def as_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+        return str(loader.construct_scalar(node))
+
+    Loader.add_constructor("!function", as_text)
+    definition: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader)
     return definition

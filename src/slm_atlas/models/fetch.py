@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from slm_atlas import catalog, home
 from slm_atlas.anatomy.quantization import Quantization
+from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import MissingExtra, OfflineError, UserError
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
@@ -53,7 +54,7 @@ def locate(model: str, *, quantization: Quantization | None = None, on_progress:
         MissingExtra: `hf:` without the extra `hf`.
     """
     scheme, _, rest = model.partition(":")
-    if scheme not in ("pypi", "hf") and not _is_path(model):
+    if is_forged(model):
         return _forged(model, quantization or DEFAULT_QUANTIZATION, on_progress)
     if quantization is not None:
         raise UserError(f"{model} is a file with a quantization of its own.", "leave --quant out")
@@ -67,15 +68,21 @@ def locate(model: str, *, quantization: Quantization | None = None, on_progress:
     return Located(path, model)
 
 
-def _is_path(model: str) -> bool:
-    return model.endswith(".gguf") or "/" in model or "\\" in model
+def is_forged(model: str) -> bool:
+    """Whether it is a catalogue id, rather than a file or something to download."""
+    return ":" not in model and "/" not in model and not model.endswith(".gguf")
+
+
+def forged_path(model: Model, quantization: Quantization, seed: int = 0) -> Path:
+    """Where a forged model is kept."""
+    return home.models_dir() / "forged" / f"{model.id}-{quantization}-seed{seed}-v{FORGE_VERSION}.gguf"
 
 
 def _forged(model_id: str, quantization: Quantization, on_progress: Progress | None) -> Located:
     from slm_atlas.models.forge import Order, forge
 
     model = catalog.get(model_id)
-    path = home.models_dir() / "forged" / f"{model.id}-{quantization}-v{FORGE_VERSION}.gguf"
+    path = forged_path(model, quantization)
     if not path.exists():
         forge(Order(model.name, model.architecture, quantization), path, on_progress=on_progress)
     return Located(path, f"forge:{model.id}@{quantization}")

@@ -78,10 +78,12 @@ def latency(rows: Rows, curves: Mapping[str, Rows], titles: Mapping[str, str]) -
         shown = [row for row in rows if row["phase"] == phase]
         y = axis_of([row["ms"] for row in shown] or [1.0], log=log)
         panels.append(_latency_panel(_placed(shown, x, y), curves[phase], x, y).properties(title=title))
-    return _finished(alt.concat(*panels, columns=2, spacing=28).resolve_scale(color="shared", shape="shared"))
+    return _finished(
+        alt.concat(*panels, columns=2, spacing=64, bounds="flush").resolve_scale(color="shared", shape="shared")
+    )
 
 
-def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.LayerChart:
+def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.LayerChart | alt.FacetChart:
     x = alt.X("params_millions:Q", title="Parameters (millions)", **x_axis.drawn())
     y = alt.Y("ms:Q", title=None, **y_axis.drawn())
     known, legend = ["real", "forged (random weights)"], alt.Legend(orient="bottom")
@@ -96,20 +98,23 @@ def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.L
         base.mark_point(filled=True, size=90, opacity=0.9).encode(color=color, shape=form, tooltip=tips),
         *(_names(base, *side) for side in sides if len(rows) <= MAX_NAMES),
     ]
-    panel: alt.LayerChart = alt.layer(*layers)
-    return panel.properties(width=400, height=300)
+    return alt.layer(*layers).properties(width=400, height=300)
 
 
 def _names(base: alt.Chart, left: bool, slot: int) -> alt.Chart:
     """The names that stand on one side of their points, a line lower each slot."""
     text: dict[str, Any] = {"align": "right", "dx": -7} if left else {"align": "left", "dx": 7}
     chosen: alt.Chart = base.transform_filter(f"datum.left == {str(left).lower()} && datum.slot == {slot}")
-    return chosen.mark_text(**text, dy=12 * slot if slot else -9).encode(text="model:N")
+    named: alt.Chart = chosen.mark_text(**text, dy=12 * slot if slot else -9).encode(text="model:N")
+    return named
 
 
 def _placed(rows: Rows, x_axis: Axis, y_axis: Axis) -> list[dict[str, Any]]:
-    """Each name off the rising trend: above its point to the left, or, if higher points are close by, that many lines
-    below to the right; to the other side where the panel would end."""
+    """Each name off the rising trend, and off the names of others.
+
+    It stands above its point to the left; if higher points are close by, as many lines below to the right; on the
+    other side where the panel would end.
+    """
     placed: list[dict[str, Any]] = []
     for row in sorted(rows, key=lambda row: -row["ms"]):
         x, y = x_axis.place(row["params_millions"]), y_axis.place(row["ms"])
@@ -140,17 +145,17 @@ def memory(rows: Rows, parts: Sequence[str], peak: str) -> dict[str, Any]:
         "part:N",
         title=None,
         scale=alt.Scale(domain=list(parts), range=COLORS[: len(parts)]),
-        legend=alt.Legend(orient="bottom", columns=3),
+        legend=alt.Legend(orient="bottom"),
     )
     bars = base.transform_filter(f"datum.part != '{peak}'").transform_calculate(
         place=f"indexof({list(parts)}, datum.part)"
     )
     bars = bars.mark_bar(height=alt.RelativeBandSize(0.6)).encode(
-        x=alt.X("MiB:Q", title="MiB"), color=color, order="place:Q"
+        x=alt.X("MiB:Q", title="MiB", axis=alt.Axis(tickCount=8)), color=color, order="place:Q"
     )
     ticks = base.transform_filter(f"datum.part == '{peak}'").mark_tick(color="currentColor", thickness=2.5, size=32)
     chart = alt.layer(bars, ticks.encode(x="MiB:Q"))
-    return _finished(chart.properties(width=640, height=alt.Step(44)))
+    return _finished(chart.properties(width=640, height=_height(len(models))))
 
 
 def accuracy(rows: Rows) -> dict[str, Any]:
@@ -164,10 +169,8 @@ def accuracy(rows: Rows) -> dict[str, Any]:
         y=alt.Y("task:N", title=None, axis=_category_axis()),
         tooltip=_tooltips(rows, "model", "task", "percent", "low", "high", "chance", "n"),
     )
-    step = alt.Step(44)
     if len(models) > 1:
         base = base.encode(yOffset=alt.YOffset("model:N", sort=models))
-        step = alt.Step(18, **{"for": "offset"})
     color = alt.Color(
         "model:N", title=None, sort=models, scale=alt.Scale(range=COLORS), legend=alt.Legend(orient="bottom")
     )
@@ -177,7 +180,14 @@ def accuracy(rows: Rows) -> dict[str, Any]:
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color),
         base.mark_point(filled=True, size=90, opacity=1).encode(x=x, color=color),
     ]
-    return _finished(alt.layer(*layers).properties(width=640, height=step))
+    return _finished(
+        alt.layer(*layers).properties(width=640, height=_height(len({row["task"] for row in rows}), len(models)))
+    )
+
+
+def _height(lines: int, inside: int = 1) -> int:
+    """Pixels for so many lines, each with so many marks inside; closer together where there are many."""
+    return lines * max(44 if lines <= 12 else 24, 16 * inside)
 
 
 def _data(rows: Rows) -> alt.InlineData:
@@ -193,7 +203,7 @@ def _tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
 
 
 def _category_axis() -> alt.Axis:
-    return alt.Axis(labelLimit=190, ticks=False, domain=False, labelPadding=8)
+    return alt.Axis(ticks=False, domain=False, labelPadding=8)
 
 
 def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
@@ -211,7 +221,8 @@ def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "font": "system-ui, sans-serif",
         "view": {"stroke": None},
         "axis": {**text, **lines, "domainOpacity": 0.4, "tickOpacity": 0.4, "titleFontWeight": "normal"},
-        "legend": {**text, "symbolSize": 90, "labelLimit": 240},
+        "axisY": {"labelLimit": 190},
+        "legend": {**text, "symbolSize": 90, "labelLimit": 240, "columns": 3},
         "title": {"color": "currentColor", "fontSize": 13, "anchor": "start", "frame": "group", "fontWeight": 600},
         "text": {"color": "currentColor", "fontSize": 11},
     }

@@ -47,6 +47,7 @@ class Store:
 
     A key may have been recorded more than once: a failed run is tried again, or two processes raced. Everything is
     kept, and readers see the *best* attempt: one that ended well before one that did not, a later before an earlier.
+    A store belongs to the thread that opened it; another thread or process opens its own.
 
     Args:
         path: the file; it and its folder are made where missing.
@@ -76,7 +77,10 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Makes all that is added inside one step: all of it is stored or, after an exception, nothing."""
+        """Makes one step of all inside: it is stored whole or, after an exception, not at all.
+
+        Other processes wait with their writing until it ends, so what is read inside is of one moment.
+        """
         if self._connection.in_transaction:
             yield
             return

@@ -85,11 +85,10 @@ def export_jsonl(store: Store, path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    attempts = store.attempts()
-    # Read after the runs: whatever another process adds meanwhile, the file and machine of every run are among them.
-    lines: list[_Line] = [_ArtifactLine(artifact) for artifact in store.artifacts().values()]
-    lines += [_HostLine(host) for host in store.hosts().values()]
-    lines += [_RunLine(run, samples) for run, samples in attempts]
+    with store.transaction():
+        lines: list[_Line] = [_ArtifactLine(artifact) for artifact in store.artifacts().values()]
+        lines += [_HostLine(host) for host in store.hosts().values()]
+        lines += [_RunLine(run, samples) for run, samples in store.attempts()]
     with _replacing(path) as file:
         file.writelines(f"{msgspec.json.encode(line).decode()}\n" for line in lines)
 
@@ -116,17 +115,20 @@ def export_csv(store: Store, path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
+    with store.transaction():
+        rows = list(_csv_rows(store))
+    hosts = [f"host_{name}" for name in _HOST_COLUMNS]
     with _replacing(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        hosts = (f"host_{name}" for name in _HOST_COLUMNS)
         writer.writerow([*_RUN_COLUMNS, *_ARTIFACT_COLUMNS, *hosts, *_SAMPLE_COLUMNS])
-        writer.writerows(_csv_rows(store))
+        writer.writerows(rows)
 
 
 def _csv_rows(store: Store) -> Iterator[list[object]]:
     runs = store.runs()
     samples = store.samples_of(run.key for run in runs)
     artifacts, hosts = store.artifacts(), store.hosts()
+    nothing: list[object] = [None] * len(_SAMPLE_COLUMNS)
     for run in runs:
         known = [
             *_pick(run, _RUN_COLUMNS),
@@ -134,8 +136,8 @@ def _csv_rows(store: Store) -> Iterator[list[object]]:
             *_pick(hosts[run.host], _HOST_COLUMNS),
         ]
         rows = [_pick(sample, _SAMPLE_COLUMNS) for sample in samples[run.key]]
-        for row in rows or [[]]:
-            yield known + row + [None] * (len(_SAMPLE_COLUMNS) - len(row))
+        for row in rows or [nothing]:
+            yield known + row
 
 
 def _pick(record: Run | Artifact | Host | Sample, names: tuple[str, ...]) -> list[object]:

@@ -1,0 +1,66 @@
+"""`slm estimate`: what a model would cost; nothing runs."""
+
+from __future__ import annotations
+
+import click
+
+from slm_atlas import catalog
+from slm_atlas.anatomy import Estimate, Quantization, estimate
+from slm_atlas.cli.output import json_option, print_fields, print_json
+from slm_atlas.cli.params import count
+from slm_atlas.units import format_bytes, format_count
+
+quantization_option = click.option(
+    "--quant",
+    "quantization",
+    type=click.Choice([quantization.value for quantization in Quantization], case_sensitive=False),
+    help="Quantization of a catalogued model, as llama.cpp names it.  [default: Q4_K_M]",
+)
+
+
+@click.command(epilog="Example: slm estimate qwen2-0.5b --quant Q4_K_M --context 4096")
+@click.argument("model")
+@quantization_option
+@click.option("--context", type=count, default="4096", show_default=True, help="Tokens the KV cache holds.")
+@click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
+@click.option("--kv-type", type=click.Choice(["f32", "f16", "bf16", "q8_0"]), default="f16", show_default=True)
+@json_option
+def command(model: str, quantization: str | None, context: int, micro_batch: int, kv_type: str, json: bool) -> None:
+    """Compute parameters, file size, KV cache, memory and FLOPs of MODEL, a catalogue id.
+
+    Weights and KV cache are exact, the compute buffer is modelled. Nothing is run or downloaded.
+    """
+    found = catalog.get(model)
+    label = Quantization(quantization or "Q4_K_M")
+    result = estimate(found.architecture, label, context=context, micro_batch=micro_batch, kv_type=kv_type)
+    if json:
+        print_json({"model": found.id, **_plain(result)})
+    else:
+        _print(found.name, result)
+
+
+def _plain(result: Estimate) -> dict[str, object]:
+    import msgspec
+
+    plain: dict[str, object] = msgspec.to_builtins(result)
+    return plain
+
+
+def _print(name: str, found: Estimate) -> None:
+    parts = found.params_by_part
+    print_fields(
+        f"{name} {found.quantization}, context {found.context}",
+        {
+            "parameters": f"{format_count(found.params)} ({found.params:,})",
+            **{f"  {part.replace('_', ' ')}": f"{size / found.params:.1%}" for part, size in parts.items()},
+            "weights": f"{format_bytes(found.weight_bytes)}, {found.bits_per_weight:.2f} bits a parameter",
+            **{f"  {kind}": f"{size / found.weight_bytes:.1%}" for kind, size in found.bytes_by_type.items()},
+            "KV cache": format_bytes(found.kv_bytes),
+            "compute buffer": format_bytes(found.compute_bytes),
+            "output buffer": format_bytes(found.output_bytes),
+            "memory": f"{format_bytes(found.memory_bytes)}, the process itself and repacked weights not counted",
+            "prefill": f"{format_count(found.prefill_flops_per_token)}FLOPs a token",
+            "decode": f"{format_count(found.decode_flops_per_token)}FLOPs and "
+            f"{format_bytes(found.decode_bytes_per_token)} read a token, at half the context",
+        },
+    )

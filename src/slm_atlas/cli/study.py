@@ -1,0 +1,78 @@
+"""`slm study`: runs many measurements, and resumes them."""
+
+from __future__ import annotations
+
+import click
+
+from slm_atlas.cli.measure import engine_option, planned, print_rows, restrict, retry_option, run, summary
+from slm_atlas.cli.output import json_option, print_json, print_table, say
+
+
+@click.group()
+def command() -> None:
+    """Run many measurements, and resume them."""
+
+
+@command.command("list", epilog="Example: slm study list")
+@json_option
+def list_studies(json: bool) -> None:
+    """List the studies that come with SLM Atlas."""
+    from slm_atlas.studies import builtin_names, load_study
+
+    studies = [load_study(name) for name in builtin_names()]
+    if json:
+        print_json(studies)
+    else:
+        rows = [(study.name, len(study.models), study.runs, study.description) for study in studies]
+        print_table(["Study", "Models", "Runs", "What it is for"], rows, right=["Models", "Runs"])
+
+
+@command.command("run", epilog="Example: slm study run quick")
+@click.argument("study")
+@engine_option
+@retry_option
+@click.option("--report/--no-report", default=True, show_default=True, help="Write the report at the end.")
+@json_option
+def run_study(study: str, engine: str, retry_failed: bool, report: bool, json: bool) -> None:
+    """Run STUDY, a name of `slm study list` or a TOML file; interrupted, it goes on where it stopped."""
+    from slm_atlas import home
+    from slm_atlas.insights.frame import rows
+    from slm_atlas.studies import load_study
+
+    loaded = load_study(study)
+    dataset = run(loaded, engine=engine, retry_failed=retry_failed)
+    found = rows(dataset)
+    if json:
+        print_json(found)
+    else:
+        print_rows(found)
+    if report:
+        from slm_atlas.report.site import write_report
+
+        path = write_report(dataset, home.reports_dir() / loaded.name, title=loaded.title)
+        say(f"The report: {path}")
+
+
+@command.command("status", epilog="Example: slm study status quick")
+@click.argument("study")
+@engine_option
+@json_option
+def status(study: str, engine: str, json: bool) -> None:
+    """Show how far STUDY is on this machine, run by run."""
+    from slm_atlas import home
+    from slm_atlas.cli.progress import StudyProgress
+    from slm_atlas.insights.frame import read_dataset
+    from slm_atlas.store import Store
+    from slm_atlas.studies import load_study
+
+    with Store(home.store_path()) as store, StudyProgress() as progress:
+        cells, _ = planned(load_study(study), store, engine, progress)
+        runs = {run.key: run for run in restrict(read_dataset(store), cells).runs}
+        line = summary(cells, store)
+    if json:
+        entries = [(cell, runs.get(cell.key)) for cell in cells]
+        print_json([{"run": c.label, "key": c.key, "outcome": r.outcome if r else None} for c, r in entries])
+        return
+    rows = [(c.label, runs[c.key].outcome if c.key in runs else "to do", c.key[:12]) for c in cells]
+    print_table(["Run", "Outcome", "Key"], rows)
+    say(line)

@@ -1,0 +1,98 @@
+"""The report: one self-contained page, and each figure's data and picture beside it.
+
+The page opens from disk with no network: style, scripts and data are inside it, and its content security policy forbids
+it to load anything. It depends on the measurements alone, so that the same store gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from slm_atlas import stats
+from slm_atlas.errors import UserError
+from slm_atlas.insights import claims, frame
+from slm_atlas.insights.frame import Dataset
+from slm_atlas.report import tables
+from slm_atlas.report.figures import Figure, figures
+
+PNG_SCALE = 2.0
+"""Pixels a point of the pictures: sharp in print and on dense screens."""
+
+
+def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
+    """Write the report into a folder: `index.html`, and `figures/<name>.csv`, `.svg` and `.png`.
+
+    Each file is replaced at once and the page last, so that a reader never meets half a report.
+
+    Args:
+        dataset: what was measured.
+        folder: where to; made if it is missing. Other files in it are left alone.
+        title: heads the page.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    rows = frame.rows(dataset)
+    drawn = figures(rows)
+    pictures = {figure.name: vl_convert.vegalite_to_svg(figure.exported()) for figure in drawn}
+    page = _render(dataset, rows, drawn, pictures, title)
+    try:
+        for figure in drawn:
+            picture = pictures[figure.name]
+            _write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
+            _write(folder / "figures" / f"{figure.name}.svg", picture.encode())
+            _write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(picture, scale=PNG_SCALE))
+        _write(folder / "index.html", page.encode())
+    except OSError as error:
+        raise UserError(f"The report cannot be written to {folder}: {error.strerror}.", "another folder") from error
+    return folder / "index.html"
+
+
+def _render(dataset: Dataset, rows: list[frame.Row], drawn: list[Figure], pictures: dict[str, str], title: str) -> str:
+    loader = PackageLoader("slm_atlas.report", "templates")
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters["data_uri"] = _data_uri
+    found = claims.findings(rows)
+    return pages.get_template("index.html").render(
+        title=title,
+        facts=tables.summary(dataset, rows, found),
+        tables=[tables.cost_table(rows), tables.score_table(rows)],
+        figures=drawn,
+        pictures=pictures,
+        specs={figure.name: figure.spec for figure in drawn},
+        findings=found,
+        failed=tables.failed_runs(dataset),
+        machines=tables.machines(dataset),
+        origins=tables.origins(dataset),
+        smoke=any(not score.comparable for row in rows for score in row.scores.values()),
+        level=f"{stats.LEVEL:.0%}",
+        interval=tables.interval,
+        two_digits="{:.2f}".format,
+        vega=_vega() if drawn else "",
+    )
+
+
+def _vega() -> str:
+    """The scripts that draw, as they may stand inside a page."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script")
+
+
+def _data_uri(text: str, kind: str) -> str:
+    """A text as an address that holds it."""
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

@@ -1,0 +1,329 @@
+"""The numbers as a reader sees them: cells with intervals, the machine, the failures, where each file came from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from slm_atlas import units
+from slm_atlas.errors import Outcome
+from slm_atlas.insights.claims import Finding
+from slm_atlas.insights.frame import Dataset, Row, failure, shape
+from slm_atlas.report.figures import labels
+from slm_atlas.stats import Estimate
+from slm_atlas.store.records import Artifact, Host, Run, RunKind
+
+Format = Callable[[float], str]
+
+NOT_MEASURED = "–"
+"""What stands where there is no number; never a zero."""
+
+_SETTING_NAMES = {"n_prompt": "prompt", "n_gen": "generate", "kv_type": "KV type", "micro_batch": "micro-batch"}
+
+
+class Cell(NamedTuple):
+    """A field of the table of models."""
+
+    text: str
+    """What is read first."""
+    more: tuple[str, ...] = ()
+    """What stands below it, smaller."""
+    sort: float | str | None = None
+    """What the column is sorted by; None stands last."""
+
+
+class Table(NamedTuple):
+    """A table whose columns can be sorted."""
+
+    title: str
+    """What it says of the models."""
+    columns: list[str]
+    """Headings; the first column names the line."""
+    lines: list[list[Cell]]
+    """A cell a column."""
+
+
+class Machine(NamedTuple):
+    """A machine, and what was run on it."""
+
+    host: Host
+    """The machine."""
+    memory: str
+    """Its main memory."""
+    engines: list[str]
+    """Engines and their builds."""
+    settings: list[str]
+    """How costs were measured."""
+    ran: str
+    """How many runs, when, for how long."""
+    noise: list[str]
+    """What was noticed about the machine while it measured."""
+
+
+class FailedRun(NamedTuple):
+    """A run that gave no number."""
+
+    model: str
+    """The file's name."""
+    what: str
+    """What was being measured."""
+    outcome: Outcome
+    """How it ended."""
+    cause: str
+    """Why."""
+    log_tail: str
+    """The last lines of the engine's log."""
+    started_at: str
+    """When it began."""
+
+
+class Origin(NamedTuple):
+    """Where a measured file came from."""
+
+    artifact: Artifact
+    """The file."""
+    size: str
+    """Its size."""
+    types: list[str]
+    """The share of its bytes that each type of tensor takes."""
+    engines: list[str]
+    """The engines it was run by."""
+
+
+class Fact(NamedTuple):
+    """A line of the summary."""
+
+    label: str
+    """What it is about."""
+    value: str
+    """What was found."""
+
+
+def cost_table(rows: Sequence[Row]) -> Table:
+    """Latency and memory: a line for each row that cost runs were tried for; time to first token if any has it."""
+    tried = [(row, label) for row, label in zip(rows, labels(rows), strict=True) if row.settings]
+    costs = {metric: cost for metric, cost in _COSTS.items() if metric != "ttft_s" or _any(rows, metric)}
+    columns = [
+        "Model",
+        "Parameters",
+        "Quantization",
+        "Prefill",
+        "Decode",
+        *(name for name, _ in costs.values()),
+        "Runs",
+    ]
+    return Table("What they cost", columns, [_cost_line(row, label, costs) for row, label in tried])
+
+
+_COSTS: dict[str, tuple[str, Format]] = {
+    "ttft_s": ("First token", units.format_seconds),
+    "load_s": ("Load", units.format_seconds),
+    "engine_bytes": ("Engine memory", units.format_bytes),
+    "peak_rss_bytes": ("Peak memory", units.format_bytes),
+}
+"""The costs that are shown as they were measured: heading and format of each metric."""
+
+
+def _any(rows: Iterable[Row], metric: str) -> bool:
+    return any(metric in row.metrics for row in rows)
+
+
+def _cost_line(row: Row, label: str, costs: Mapping[str, tuple[str, Format]]) -> list[Cell]:
+    of = row.n_runs + sum(failed.kind is RunKind.BENCH for failed in row.failures)
+    return [
+        *_identity(row, label),
+        _speed(row, "prefill"),
+        _speed(row, "decode"),
+        *(_cost(row, metric, shown) for metric, (_, shown) in costs.items()),
+        Cell(str(row.n_runs), (f"of {of}",) if of != row.n_runs else (), row.n_runs),
+    ]
+
+
+def score_table(rows: Sequence[Row]) -> Table:
+    """Accuracy: a line a file and machine, random weights included; no lines if no task was tried."""
+    tasks = sorted(
+        {task for row in rows for task in row.scores} | {f.task for row in rows for f in row.failures if f.task}
+    )
+    files = list({(row.artifact, row.host): row for row in rows}.values()) if tasks else []
+    columns = ["Model", "Parameters", "Quantization", *(task.replace("_", " ") for task in tasks)]
+    lines = [
+        [*_identity(row, label), *(_score(row, task) for task in tasks)]
+        for row, label in zip(files, labels(files), strict=True)
+    ]
+    return Table("What they can do", columns, lines)
+
+
+def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
+    return (
+        Cell(label, ("random weights" if row.forged else "real weights",), label.lower()),
+        Cell(units.format_count(row.params), (), row.params),
+        Cell(row.quantization, (), row.quantization),
+    )
+
+
+def _speed(row: Row, phase: str) -> Cell:
+    cell = _cost(row, f"{phase}_tokens_per_s", lambda value: f"{value:.3g}", unit=" tok/s")
+    latency = row.metrics.get(f"{phase}_s")
+    per = "a token" if phase == "decode" else f"for {row.settings.get('n_prompt', 50)}"
+    return cell if latency is None else cell._replace(more=(*cell.more, f"{units.format_seconds(latency.value)} {per}"))
+
+
+def _cost(row: Row, metric: str, shown: Format, unit: str = "") -> Cell:
+    estimate = row.metrics.get(metric)
+    if estimate is None:
+        return _absent(row)
+    return Cell(shown(estimate.value) + unit, (interval(estimate, shown),), estimate.value)
+
+
+def _absent(row: Row) -> Cell:
+    """Why there is no number: its runs failed, or it was not measured."""
+    outcomes = {str(failed.outcome) for failed in row.failures if failed.kind is RunKind.BENCH}
+    return Cell(NOT_MEASURED, (", ".join(sorted(outcomes)) if outcomes and not row.n_runs else "not measured",))
+
+
+def _score(row: Row, task: str) -> Cell:
+    score = row.scores.get(task)
+    if row.forged:
+        return Cell(NOT_MEASURED, ("random weights",))
+    if score is None:
+        failed = next((str(failed.outcome) for failed in row.failures if failed.task == task), "not measured")
+        return Cell(NOT_MEASURED, (failed,))
+    value = score.estimate.value
+    return Cell(f"{value:.0%}", (interval(score.estimate, "{:.0%}".format), f"{score.estimate.n} items"), value)
+
+
+def interval(estimate: Estimate, shown: Format) -> str:
+    """The interval of an estimate, or why it has none."""
+    if estimate.low is None or estimate.high is None:
+        return f"no interval, n = {estimate.n}"
+    low, high = shown(estimate.low), shown(estimate.high)
+    if low != high:
+        return f"{low} to {high}"
+    return f"{'no spread' if estimate.low == estimate.high else 'within rounding'}, n = {estimate.n}"
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Settings on one line.
+
+    >>> settings_text({"n_prompt": 50, "threads": 2, "mmap": True})
+    'prompt 50, threads 2, mmap'
+    """
+    shown = {_SETTING_NAMES.get(name, name.replace("_", " ")): value for name, value in settings.items()}
+    parts = (
+        name if value is True else f"{name} {value}" for name, value in shown.items() if value not in (None, False)
+    )
+    return ", ".join(parts)
+
+
+def machines(dataset: Dataset) -> list[Machine]:
+    """The machines anything was run on."""
+    by_host = {host: [run for run in dataset.runs if run.host == id_] for id_, host in dataset.hosts.items()}
+    return [_machine(dataset, host, runs) for host, runs in by_host.items() if runs]
+
+
+def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
+    costs = [run for run in runs if run.kind is RunKind.BENCH]
+    started = sorted(run.started_at for run in runs)
+    took = units.format_seconds(sum(run.elapsed_s for run in runs))
+    noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
+    return Machine(
+        host=host,
+        memory=units.format_bytes(host.memory_bytes),
+        engines=list(dict.fromkeys(run.engine for run in runs)),
+        settings=list(dict.fromkeys(settings_text(shape(run.settings)) for run in costs)),
+        ran=f"{len(runs)} runs in {took}, {_minute(started[0])} to {_minute(started[-1])} UTC",
+        noise=noise,
+    )
+
+
+def _noise(run: Run) -> list[str]:
+    """What a run noticed of its machine."""
+    found = (run.notes.get(name) or [] for name in ("noise", "warnings"))
+    return [str(note) for notes in found for note in ([notes] if isinstance(notes, str) else notes)]
+
+
+def _what(run: Run) -> str:
+    return str(run.settings.get("task") or f"run {run.replicate + 1}")
+
+
+def _minute(time: str) -> str:
+    """A time to the minute.
+
+    >>> _minute("2025-11-22T10:00:07Z")
+    '2025-11-22 10:00'
+    """
+    return time[:16].replace("T", " ")
+
+
+def failed_runs(dataset: Dataset) -> list[FailedRun]:
+    """The runs that gave no number, in the order they were recorded."""
+    return [
+        FailedRun(
+            model=dataset.artifacts[run.artifact].name,
+            what=f"{run.kind}, {_what(run)}",
+            outcome=run.outcome,
+            cause=failure(run).cause,
+            log_tail=run.log_tail.strip(),
+            started_at=_minute(run.started_at),
+        )
+        for run in dataset.runs
+        if run.outcome is not Outcome.OK
+    ]
+
+
+def origins(dataset: Dataset) -> list[Origin]:
+    """Where each file that was run came from."""
+    engines = {
+        sha256: dict.fromkeys(r.engine for r in dataset.runs if r.artifact == sha256) for sha256 in dataset.artifacts
+    }
+    return [
+        Origin(artifact, units.format_bytes(artifact.size_bytes), _types(artifact), list(engines[sha256]))
+        for sha256, artifact in dataset.artifacts.items()
+        if engines[sha256]
+    ]
+
+
+def _types(artifact: Artifact) -> list[str]:
+    total = sum(artifact.tensor_bytes.values())
+    by_size = sorted(artifact.tensor_bytes.items(), key=lambda item: -item[1])
+    return [f"{name} {size / total:.1%}" for name, size in by_size if total]
+
+
+def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) -> list[Fact]:
+    """The report in a few lines."""
+    if not dataset.runs:
+        return []
+    files = {row.artifact: row.forged for row in rows}
+    failed = len(failed_runs(dataset))
+    verdicts = Counter(str(finding.verdict) for finding in findings)
+    facts = [
+        Fact("Model files", f"{len(files)} ({sum(files.values())} forged, with random weights)"),
+        Fact("Runs", f"{len(dataset.runs)} ({failed or 'none'} failed)"),
+        _best("Fastest prefill", rows, "prefill_tokens_per_s", lambda value: f"{value:.3g} tok/s", most=True),
+        _best("Fastest decode", rows, "decode_tokens_per_s", lambda value: f"{value:.3g} tok/s", most=True),
+        _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
+        Fact("Claims of the paper", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())),
+    ]
+    return [fact for fact in facts if fact is not None]
+
+
+def _best(label: str, rows: Sequence[Row], metric: str, shown: Format, *, most: bool) -> Fact | None:
+    """The row that leads, and how many cannot be told apart from it: their intervals meet."""
+    measured = [
+        (row.metrics[metric], name) for row, name in zip(rows, labels(rows), strict=True) if metric in row.metrics
+    ]
+    if not measured:
+        return None
+    estimate, name = (max if most else min)(measured, key=lambda pair: pair[0].value)
+    others = [other for found, other in measured if other != name and _meet(found, estimate)]
+    more = f" and {len(others) - 2} more" if len(others) > 2 else ""
+    tied = f"; not told apart from {', '.join(others[:2])}{more}" if others else ""
+    return Fact(label, f"{name}, {shown(estimate.value)} ({interval(estimate, shown)}){tied}")
+
+
+def _meet(one: Estimate, other: Estimate) -> bool:
+    """Whether two estimates can be of one value; without intervals nobody knows."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return True
+    return one.low <= other.high and other.low <= one.high

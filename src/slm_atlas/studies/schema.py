@@ -1,0 +1,84 @@
+"""What a study is: models, how their costs are measured, and the suites that say what they can do; read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from slm_atlas.anatomy import Quantization
+from slm_atlas.bench import BenchSettings
+from slm_atlas.errors import UserError
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of what is read from a study's file."""
+
+
+class StudyModel(Struct, frozen=True):
+    """One model of a study."""
+
+    model: str
+    """A catalogue id, a path, `pypi:NAME` or `hf:OWNER/REPO/FILE`."""
+    quantization: Quantization | None = None
+    """What a catalogue id is forged as."""
+    suites: tuple[str, ...] = ()
+    """Suites of tasks to evaluate it on."""
+
+
+class Study(Struct, frozen=True):
+    """A set of measurements that belong together."""
+
+    name: str
+    """The name on the command line."""
+    title: str
+    """The heading of its report."""
+    description: str
+    """What it is for, in a sentence or two."""
+    models: tuple[StudyModel, ...]
+    """What is measured."""
+    runs: int = 5
+    """Fresh processes a model, the statistical unit of costs; 0: no costs are measured."""
+    bench: BenchSettings = BenchSettings()
+    """How a run measures costs."""
+    eval_context: int = 2048
+    """Tokens of context in evaluations."""
+    limit: int | None = None
+    """Only the first items of each task; None: all."""
+
+
+def builtin_names() -> list[str]:
+    """Names of the studies that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+
+
+def load_study(name: str) -> Study:
+    """A study by its name, or from a TOML file of the user's.
+
+    Raises:
+        UserError: no such study, or a file that is not one.
+    """
+    if name in builtin_names():
+        return parse_study((_folder() / f"{name}.toml").read_text("utf-8"), f"{name}.toml")
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"There is no study '{name}' (known: {', '.join(builtin_names())}).", "slm study list")
+    return parse_study(path.read_text("utf-8"), name)
+
+
+def parse_study(text: str, filename: str) -> Study:
+    """A study from the text of its file.
+
+    Raises:
+        UserError: names the file and the key that is wrong.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(text), Study)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UserError(f"{filename} is not a study: {error}.", "slm study list --json shows the keys") from None
+
+
+def _folder() -> resources.abc.Traversable:
+    return resources.files("slm_atlas.studies") / "builtin"

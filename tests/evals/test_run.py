@@ -1,0 +1,197 @@
+"""A task evaluated end to end on the fake engine: lm-eval's own scores, quiet, offline, quick to start."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slm_atlas.engines import LoadSettings, Score, Worker
+from slm_atlas.engines.fake import Fake
+from slm_atlas.errors import EngineRefused, MissingExtra, UserError
+from slm_atlas.evals import TaskResult, evaluate_task, suite, task_fingerprint
+from slm_atlas.store.records import Sample
+
+SMOKE = suite("smoke")
+FAKE = LoadSettings(path="fake:ok", context=2048)
+
+
+def items(task: str) -> list[dict[str, Any]]:
+    text = (SMOKE.folder / f"{task}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def of(result: TaskResult, metric: str) -> list[Sample]:
+    return [sample for sample in result.samples if sample.metric == metric]
+
+
+def logprobs(sample: Sample) -> list[float]:
+    assert sample.detail is not None
+    found: list[float] = sample.detail["logprobs"]
+    return found
+
+
+def best(values: Sequence[float]) -> int:
+    return max(range(len(values)), key=values.__getitem__)
+
+
+def test_a_choice_is_judged_by_log_probability_and_by_log_probability_per_character() -> None:
+    result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_commonsense")
+    for item, plain, normed in zip(items(result.task), of(result, "acc"), of(result, "acc_norm"), strict=True):
+        values = logprobs(plain)
+        assert plain.value == (best(values) == item["answer"])
+        per_character = [value / len(choice) for value, choice in zip(values, item["choices"], strict=True)]
+        assert normed.value == (best(per_character) == item["answer"])
+    assert 0 < sum(sample.value for sample in of(result, "acc_norm")) < 30
+
+
+def test_log_probabilities_are_the_engines_own_after_the_tasks_prompt() -> None:
+    result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_reading", limit=3)
+    for item, sample in zip(items(result.task)[:3], result.samples, strict=True):
+        prompt = f"Passage: {item['passage']}\nQuestion: {item['question']}\nAnswer:"
+        expected = Fake().score(list(prompt.encode()), [list(b" no"), list(b" yes")])
+        assert logprobs(sample) == [score.logprob for score in expected]
+
+
+def test_samples_name_their_item_and_stand_in_the_order_of_the_items() -> None:
+    result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_completion")
+    assert [sample.item for sample in result.samples] == [item["id"] for item in items(result.task)]
+    assert [sample.index for sample in result.samples] == list(range(30))
+    assert {sample.scope for sample in result.samples} == {"smoke_completion"}
+
+
+def test_a_generated_answer_is_kept_as_text_and_as_read() -> None:
+    class Answering(Fake):
+        def detokenize(self, tokens: Sequence[int]) -> str:
+            return " 14.0 marbles"[: len(tokens)]
+
+    result = evaluate_task(Answering(), FAKE, SMOKE, "smoke_arithmetic", limit=2)
+    first, second = result.samples
+    assert (first.value, second.value) == (1.0, 0.0)
+    assert first.detail == {"target": "14", "text": " 14.0 marbles", "answer": "14.0"}
+
+
+@pytest.mark.parametrize("task", [task.name for task in SMOKE.tasks])
+def test_a_task_of_the_suite_runs_in_a_worker_with_its_fingerprint(task: str) -> None:
+    with Worker("fake") as engine:
+        result = evaluate_task(engine, FAKE, SMOKE, task, limit=2)
+    assert (result.task_version, result.data_hash) == task_fingerprint(SMOKE, task)
+    assert [sample.index for sample in of(result, SMOKE.task(task).metric)] == [0, 1]
+    assert all(sample.value in (0.0, 1.0) for sample in result.samples)
+
+
+def test_the_fingerprint_is_of_what_lm_eval_runs() -> None:
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(SMOKE.folder), include_defaults=False)
+    for name, task in manager.load([task.name for task in SMOKE.tasks])["tasks"].items():
+        assert str(task.VERSION) == task_fingerprint(SMOKE, name).version
+        assert list(task.eval_docs) == items(name)
+
+
+def test_choices_share_the_reading_of_their_prompt() -> None:
+    result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_commonsense")
+    assert result.prefill_tokens_read < 0.5 * result.prefill_tokens_naive
+
+
+def test_prompts_longer_than_the_context_are_counted() -> None:
+    short = LoadSettings(path="fake:ok", context=64)
+    assert evaluate_task(Fake(), short, SMOKE, "smoke_reading", limit=5).truncated == 5
+    assert evaluate_task(Fake(), FAKE, SMOKE, "smoke_reading", limit=5).truncated == 0
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int]] = []
+    evaluate_task(
+        Fake(), FAKE, SMOKE, "smoke_reading", limit=2, on_progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize(("value", "cause"), [(0.0, "all 4 log probabilities are 0"), (math.nan, "not numbers")])
+def test_scores_that_say_nothing_are_refused(value: float, cause: str) -> None:
+    class Mute(Fake):
+        def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+            return [Score(logprob=value, greedy=False) for _ in continuations]
+
+    with pytest.raises(EngineRefused, match=cause):
+        evaluate_task(Mute(), FAKE, SMOKE, "smoke_reading", limit=2)
+
+
+def test_one_log_probability_without_a_value_spoils_the_run() -> None:
+    class Failing(Fake):
+        def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+            return [*super().score(prefix, continuations)[1:], Score(logprob=-math.inf, greedy=False)]
+
+    with pytest.raises(EngineRefused, match="not numbers"):
+        evaluate_task(Failing(), FAKE, SMOKE, "smoke_reading", limit=2)
+
+
+def test_what_the_engine_refuses_passes_through() -> None:
+    with Worker("fake") as engine, pytest.raises(EngineRefused, match="refuses to load"):
+        evaluate_task(engine, LoadSettings(path="fake:refuse"), SMOKE, "smoke_reading")
+
+
+def test_without_lm_eval_the_extra_is_named_and_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(MissingExtra, match=r"slm-atlas\[eval\]"):
+        evaluate_task(Fake(), LoadSettings(path="fake:refuse"), SMOKE, "smoke_reading")
+
+
+def test_an_unknown_task_is_a_users_error() -> None:
+    with pytest.raises(UserError, match="no task 'nothing'"):
+        evaluate_task(Fake(), FAKE, SMOKE, "nothing")
+
+
+def test_lm_evals_log_is_as_it_was_afterwards() -> None:
+    logger = logging.getLogger("lm_eval")
+    before = logger.level
+    evaluate_task(Fake(), FAKE, SMOKE, "smoke_reading", limit=1)
+    assert logger.level == before
+
+
+ALONE = """
+import socket, subprocess, sys, time
+def refuse(*args, **kwargs): raise AssertionError(f"not allowed here: {args}")
+socket.socket.connect = socket.getaddrinfo = subprocess.Popen.__init__ = refuse
+from slm_atlas.engines import LoadSettings
+from slm_atlas.engines.fake import Fake
+from slm_atlas.evals import evaluate_task, suite
+result = evaluate_task(Fake(), LoadSettings(path="fake:ok", context=2048), suite("smoke"), "smoke_reading")
+assert len(result.samples) == 30 and "torch" not in sys.modules
+print(time.process_time())
+"""
+
+
+def test_alone_it_is_quiet_needs_no_network_and_no_other_program_writes_no_file_and_starts_in_five_seconds(
+    tmp_path: Path,
+) -> None:
+    home = {"HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], env=home, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # Processor time: that of the wall would depend on what else the machine does.
+    assert float(done.stdout) < 5
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.engine
+def test_a_real_model_scores_as_it_does_when_nothing_is_shared(real_model: Path) -> None:
+    with Worker("llamacpp") as engine:
+        result = evaluate_task(engine, LoadSettings(path=str(real_model), context=512), SMOKE, "smoke_reading", limit=2)
+        for item, sample in zip(items(result.task)[:2], result.samples, strict=True):
+            prompt = engine.tokenize(f"Passage: {item['passage']}\nQuestion: {item['question']}\nAnswer:", special=True)
+            naive = []
+            for choice in (" no", " yes"):
+                engine.prefill(engine.tokenize("Something else.", special=True))
+                naive += [score.logprob for score in engine.score(prompt, [engine.tokenize(choice)])]
+            assert logprobs(sample) == pytest.approx(naive, abs=1e-3)
+    assert result.prefill_tokens_read < result.prefill_tokens_naive

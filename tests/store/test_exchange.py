@@ -1,0 +1,206 @@
+"""What is exported can be imported, once or twice, whole or not at all; what goes to CSV can be read by others."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+
+from slm_atlas.errors import Outcome, UserError
+from slm_atlas.store import Attempt, Imported, RunKind, Sample, Store, export_csv, export_jsonl, import_jsonl
+
+from .facts import ARTIFACT, HOST, RUN, any_attempts, prepare, run, samples
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with prepare(Store(tmp_path / "atlas.db")) as store:
+        store.record(run("a", outcome=Outcome.CRASHED, cause="abort, signal 6", log_tail="line\nline"), [])
+        store.record(run("a"), samples(2))
+        detail = {"text": "né"}
+        store.record(run("b", kind=RunKind.EVAL), [Sample(metric="acc", index=0, value=1, item="7", detail=detail)])
+        yield store
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "other.db") as store:
+        yield store
+
+
+def content(store: Store) -> tuple[object, ...]:
+    return store.artifacts(), store.hosts(), store.attempts()
+
+
+def test_an_import_holds_what_was_exported(store: Store, other: Store, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "out.jsonl"
+    export_jsonl(store, path)
+    assert import_jsonl(other, path) == Imported(artifacts=1, hosts=1, runs=3)
+    assert content(other) == content(store)
+
+
+def test_importing_again_adds_nothing(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    export_jsonl(store, path)
+    before = content(store)
+    assert import_jsonl(store, path) == Imported(artifacts=0, hosts=0, runs=0)
+    assert content(store) == before
+
+
+@settings(max_examples=15, deadline=None)
+@given(any_attempts, any_attempts)
+def test_stores_merge_and_lose_nothing(mine: list[Attempt], theirs: list[Attempt]) -> None:
+    with TemporaryDirectory() as name:
+        path = Path(name) / "theirs.jsonl"
+        with prepare(Store(Path(name) / "a.db")) as a, prepare(Store(Path(name) / "b.db")) as b:
+            for store, attempts in ((a, mine), (b, theirs)):
+                for attempt in attempts:
+                    store.record(*attempt)
+            export_jsonl(b, path)
+            added = import_jsonl(a, path)
+            assert added.runs == sum(attempt not in mine for attempt in b.attempts())
+            assert all(attempt in a.attempts() for attempt in [*mine, *theirs])
+            assert import_jsonl(a, path).runs == 0
+
+
+def test_lines_describe_themselves_in_any_order(store: Store, other: Store, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    export_jsonl(store, path)
+    lines = path.read_text("utf-8").splitlines()
+    assert [json.loads(line)["record"] for line in lines] == ["artifact", "host", "run", "run", "run"]
+    path.write_text("\n\n".join([lines[4], *lines[:4], lines[1]]), "utf-8")
+    assert import_jsonl(other, path) == Imported(artifacts=1, hosts=1, runs=3)
+    assert set(other.samples_of("ab")) == {"a", "b"}
+
+
+def _cut(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1][:-20]]
+
+
+def _garbage(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], b"\xff\xfe\x00"]
+
+
+def _wrong_type(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"replicate":0', b'"replicate":"zero"')]
+
+
+def _no_number(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"value":1.0', b'"value":null')]
+
+
+def _infinite(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"value":1.0', b'"value":1e999')]
+
+
+def _too_large(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"replicate":0', b'"replicate":%d' % 2**80)]
+
+
+def _newer_field(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"replicate":0', b'"replicate":0,"unheard_of":1')]
+
+
+def _unknown_kind(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], b'{"record":"opinion"}']
+
+
+def _unknown_artifact(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"artifact":"ab12"', b'"artifact":"unknown"')]
+
+
+def _unicode_half(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:-1], lines[-1].replace(b'"item":"7"', b'"item":"\\ud800"')]
+
+
+@pytest.mark.parametrize(
+    "break_last",
+    [
+        _cut,
+        _garbage,
+        _wrong_type,
+        _no_number,
+        _infinite,
+        _too_large,
+        _newer_field,
+        _unknown_kind,
+        _unknown_artifact,
+        _unicode_half,
+    ],
+)
+def test_a_broken_line_is_named_and_nothing_is_imported(
+    store: Store, other: Store, tmp_path: Path, break_last: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    path = tmp_path / "out.jsonl"
+    export_jsonl(store, path)
+    lines = path.read_bytes().splitlines()
+    broken = break_last(lines)
+    assert broken != lines
+    path.write_bytes(b"\n".join(broken))
+    with pytest.raises(UserError, match=r"out\.jsonl:5: .*Nothing was imported"):
+        import_jsonl(other, path)
+    assert content(other) == ({}, {}, [])
+
+
+def test_a_file_that_is_not_there_is_one_clear_line(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.jsonl cannot be read: No such file"):
+        import_jsonl(store, tmp_path / "nowhere.jsonl")
+
+
+@pytest.mark.parametrize("export", [export_jsonl, export_csv])
+def test_an_export_that_cannot_be_written_is_one_clear_line(
+    store: Store, tmp_path: Path, export: Callable[[Store, Path], None]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="folder cannot be written: Is a directory"):
+        export(store, tmp_path / "folder")
+    with pytest.raises(UserError, match="cannot be opened for writing"):
+        export(store, store.path / "out")
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_an_export_takes_the_place_of_the_old_file_at_once(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("the old one")
+    with path.open() as reader:
+        export_jsonl(store, path)
+        assert reader.read() == "the old one"
+    assert path.read_text("utf-8").count("\n") == 5
+
+
+def test_an_export_may_be_read_by_whom_the_umask_allows(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    export_jsonl(store, tmp_path / "out.jsonl")
+    assert stat.S_IMODE((tmp_path / "out.jsonl").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_csv_has_one_row_a_sample_with_all_it_needs(store: Store, tmp_path: Path) -> None:
+    store.record(run("c", outcome=Outcome.TIMEOUT, cause='no answer, "at all"\nin 60 s'), [])
+    export_csv(store, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["key"], row["metric"], row["index"], row["value"]) for row in rows] == [
+        ("a", "decode_s", "0", "0.0"),
+        ("a", "decode_s", "1", "0.1"),
+        ("b", "acc", "0", "1.0"),
+        ("c", "", "", ""),
+    ]
+    assert rows[0] | {"outcome": "ok", "name": ARTIFACT.name, "host_cpu": HOST.cpu, "params": "134515008"} == rows[0]
+    assert json.loads(rows[0]["settings"]) == RUN.settings
+    assert (rows[3]["outcome"], rows[3]["cause"]) == ("timeout", 'no answer, "at all"\nin 60 s')
+    assert (rows[0]["scope"], rows[2]["item"]) == ("", "7")
+
+
+def test_csv_keeps_every_digit(store: Store, tmp_path: Path) -> None:
+    value = 0.1 + 0.2
+    store.record(msgspec.structs.replace(RUN, key="c"), [Sample(metric="decode_s", index=0, value=value)])
+    export_csv(store, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert [float(row["value"]) for row in csv.DictReader(file) if row["key"] == "c"] == [value]
