@@ -123,7 +123,8 @@ def tensor_types(tensors: Iterable[Tensor], quantization: Quantization, *, gqa: 
 
 
 def _type_of(tensor: Tensor, mix: Quantization, layers: int, *, tied: bool, gqa: int) -> TensorType:
-    if not tensor.is_matrix or "_norm." in tensor.name:
+    # Learned positions: converters write them in F32, and the quantizer leaves them as they are.
+    if not tensor.is_matrix or "_norm." in tensor.name or tensor.name == "position_embd.weight":
         return TensorType.F32
     if mix in _FLOATS:
         return mix.default_type

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
+from slm_atlas import catalog
 from slm_atlas.bench.host import UNKNOWN, HostState, describe_host, host_state, noise
 from slm_atlas.cli.output import json_option, print_json, print_table, say
 from slm_atlas.engines import EngineInfo, Worker
@@ -26,6 +28,9 @@ ENGINE = "llama-cpp-python==0.3.36"
 
 INSTALL_ENGINE = f"CMAKE_ARGS='-DGGML_NATIVE=ON' pip install --force-reinstall --no-deps --no-cache-dir '{ENGINE}'"
 """Compiles the engine anew, for this processor."""
+
+REPAIR_ENGINE = f"CXXFLAGS='-fno-tree-dse -fno-dse' {INSTALL_ENGINE}"
+"""The same, keeping what GCC would wrongly remove from llama.cpp's AMX kernels (see tools/lean_llama.cmake)."""
 
 ENGINE_DEADLINE_S = 60.0
 """Loading the engine takes about a second; a cold disk makes it ten."""
@@ -125,7 +130,7 @@ def command(ctx: click.Context, json: bool) -> None:
 
 
 def diagnose() -> Diagnosis:
-    """Look at everything; takes about a second, most of it spent loading the engine."""
+    """Look at everything; takes about two seconds, most of it spent on the engine."""
     before = host_state()
     engine = probe_engine()
     state = host_state()
@@ -133,6 +138,7 @@ def diagnose() -> Diagnosis:
     checks = (
         *check_machine(host, state),
         *check_engine(engine, host.flags.split()),
+        *([] if isinstance(engine, str) else [check_run(try_engine())]),
         *check_extras(),
         *check_home(home()),
         *check_noise(before, state),
@@ -150,7 +156,33 @@ def probe_engine() -> EngineInfo | str:
         with Worker(deadline_s=ENGINE_DEADLINE_S) as engine:
             return engine.describe()
     except EngineError as error:
-        return ": ".join([error.cause, *error.log_tail.splitlines()[-1:]])
+        return _told(error)
+
+
+def try_engine() -> str | None:
+    """Run a tiny forged model at several quantizations; what went wrong, or None.
+
+    An engine may load and describe itself, and still die in its first matrix product (see tools/lean_llama.cmake).
+    """
+    from slm_atlas.anatomy import Quantization
+    from slm_atlas.engines import LoadSettings
+    from slm_atlas.models.forge import Order, forge
+
+    tiny = msgspec.structs.replace(catalog.get("smollm-135m").architecture, layers=1, vocab=1024)
+    with tempfile.TemporaryDirectory() as folder:
+        for quantization in (Quantization.Q4_K_M, Quantization.Q8_0, Quantization.Q4_0, Quantization.F16):
+            path = forge(Order("Tiny", tiny, quantization), Path(folder) / f"{quantization}.gguf")
+            try:
+                with Worker(deadline_s=ENGINE_DEADLINE_S) as engine:
+                    engine.load(LoadSettings(path=str(path), context=256))
+                    engine.prefill(list(range(1, 51)))
+            except EngineError as error:
+                return f"{quantization}: {_told(error)}"
+    return None
+
+
+def _told(error: EngineError) -> str:
+    return ": ".join([error.cause, *error.log_tail.splitlines()[-1:]])
 
 
 def check_machine(host: Host, state: HostState) -> list[Check]:
@@ -187,6 +219,13 @@ def check_engine(engine: EngineInfo | str, flags: list[str]) -> list[Check]:
         found = f"leaves instruction sets of this processor unused: {' '.join(unused)}"
         return [version, _check("engine", "build", found, INSTALL_ENGINE)]
     return [version, _check("engine", "build", "uses this processor's instruction sets")]
+
+
+def check_run(complaint: str | None) -> Check:
+    """Whether the engine computes; takes what `try_engine` gave."""
+    if complaint is None:
+        return _check("engine", "trial", "runs a tiny model at four quantizations")
+    return _check("engine", "trial", f"fails: {complaint}", REPAIR_ENGINE, Status.PROBLEM)
 
 
 def unused_flags(flags: list[str], build: str) -> list[str]:

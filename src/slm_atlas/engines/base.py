@@ -148,8 +148,9 @@ class Engine(Protocol):
         ...
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
-        """The log probability of each continuation after the prefix; what is shared with the last call is not read
-        again. No continuation and no prefix may be empty.
+        """The log probability of each continuation after the prefix.
+
+        What is shared with the last call is not read again. No continuation and no prefix may be empty.
         """
         ...
 

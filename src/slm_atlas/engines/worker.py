@@ -38,12 +38,19 @@ class Worker:
         engine: one of `ENGINES`.
         deadline_s: seconds a single call may take; the child is killed when it takes longer.
         memory_limit_bytes: most bytes the child may map (mapped files count); None: no limit.
+        spin: threads wait for each other in a busy loop, as llama.cpp's do by default. That is fastest on an idle
+            machine, and slower by orders of magnitude where another program wants a core: for measuring time alone.
 
     All methods raise `EngineRefused`, `EngineCrashed` or `EngineTimeout`, each with its cause and the log's tail.
     """
 
     def __init__(
-        self, engine: str = "llamacpp", *, deadline_s: float = 600.0, memory_limit_bytes: int | None = None
+        self,
+        engine: str = "llamacpp",
+        *,
+        deadline_s: float = 600.0,
+        memory_limit_bytes: int | None = None,
+        spin: bool = False,
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
@@ -51,7 +58,7 @@ class Worker:
         self._timed_out = False
         # The log is a file, not a pipe: nobody would empty a pipe while the parent waits.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
-        self._child = _spawn(self._log)
+        self._child = _spawn(self._log, spin=spin)
         self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
 
     @property
@@ -146,6 +153,10 @@ class Worker:
             body = msg.read_frame(self._child.stdout)
         except BrokenPipeError:
             body = None
+        except BaseException:
+            # Ctrl-C in the middle of a call: the child would go on with it for minutes before it saw the pipe close.
+            self._child.kill()
+            raise
         finally:
             timer.cancel()
         if body is None:
@@ -164,10 +175,12 @@ class Worker:
         return EngineCrashed(f"{_describe_exit(status)} during {doing}", self.log_tail())
 
 
-def _spawn(log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _spawn(log: IO[bytes], *, spin: bool) -> subprocess.Popen[bytes]:
+    # Read by the OpenMP runtime that llama.cpp is built with; what the user set stands.
+    environment = dict(os.environ) if spin else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     # Not `-m`: the package imports this module itself, and Python warns of a module that is run after its import.
     command = [sys.executable, "-c", "from slm_atlas.engines.worker import main; main()"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)
 
 
 def _describe_exit(status: int) -> str:
@@ -248,9 +261,9 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
 
 def main() -> None:
     """Serve the parent; native code that prints to standard output prints to the log instead."""
+    process.die_with_parent()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Ctrl-C is the parent's to handle: it closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     serve(sys.stdin.buffer, replies)
-

