@@ -59,7 +59,7 @@ def test_one_dead_run_of_five_is_said() -> None:
 
 def test_random_weights_have_no_capability_and_real_ones_may_score_zero() -> None:
     table = tables.score_table(rows(study()))
-    assert cell(table, "OLMo-1B", "smoke reading") == Cell(tables.NOT_MEASURED, ("random weights",), None)
+    assert "OLMo-1B" not in [line[0].text for line in table.lines]
     assert cell(table, REAL.name, "smoke reading") == Cell("0%", ("0% to 13%", "25 items"), 0.0)
 
 

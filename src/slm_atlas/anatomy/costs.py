@@ -19,6 +19,9 @@ KV_TYPE_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
 """Bytes of a number in the KV cache, by the type's name."""
 CONTEXT_PADDING = 256
 """llama.cpp rounds the context up to a multiple of this (`n_ctx` in src/llama-context.cpp)."""
+_INPUT_FLOATS = 7
+"""A token's inputs beside the mask, in units of four bytes: its id, position and output row, and where its key and its
+value go in the cache (eight bytes each)."""
 _F32 = 4
 
 
@@ -38,9 +41,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     bits_per_weight: float
     """Effective bits of a parameter."""
     context: int
-    """Tokens of the KV cache."""
+    """Tokens asked for."""
     kv_bytes: int
-    """The KV cache."""
+    """The KV cache, for the context rounded up as llama.cpp does (see `padded`)."""
     compute_bytes: int
     """Compute buffer at the micro-batch (modelled)."""
     output_bytes: int
@@ -72,8 +75,8 @@ def estimate(
     types = tensor_types(tensors, quantization, gqa=gqa_ratio(arch))
     weights = weight_bytes(tensors, types)
     total = params(tensors)
-    kv = kv_bytes(arch, context, kv_type=kv_type)
-    compute, output = compute_bytes(arch, min(micro_batch, context)), arch.vocab * _F32
+    kv = kv_bytes(arch, padded(context), kv_type=kv_type)
+    compute, output = compute_bytes(arch, context, micro_batch), arch.vocab * _F32
     return Estimate(
         params=total,
         params_by_part=params_by_part(tensors),
@@ -156,31 +159,58 @@ def decode_bytes(
 ) -> float:
     """Bytes read for one generated token: every weight once, and the cache up to `depth`.
 
-    An untied embedding is only looked up in: its one row is not counted.
+    An embedding that is not the head as well, and learned positions, are only looked up in: a row is not counted.
     """
-    tied = arch.embedding.tied
-    read = [tensor for tensor in tensors if tied or tensor.part is not Part.EMBEDDING]
+    head = "token_embd.weight" if arch.embedding.tied else "output.weight"
+    read = [tensor for tensor in tensors if tensor.part is not Part.EMBEDDING or tensor.name == head]
     return sum(tensor_bytes(tensor, types[tensor.name]) for tensor in read) + kv_bytes(
         arch, 1, kv_type=kv_type
     ) * float(depth)
 
 
-def compute_bytes(arch: Architecture, micro_batch: int) -> int:
-    """llama.cpp's compute buffer, modelled: the largest set of activations alive at once in its worst graph.
+def compute_bytes(arch: Architecture, context: int, micro_batch: int) -> int:
+    """llama.cpp's compute buffer, modelled: the largest set of activations alive at once, with attention fused.
 
-    Two graphs compete: the language-model head (logits of every token of the micro-batch beside two residual streams)
-    and the widest layer (the FFN's hidden vectors, or queries, keys and values, beside two residual streams). In small
-    models the head wins by far: vocabulary x micro-batch decides. Flash attention is taken to be on, as llama.cpp
-    chooses on a CPU: scores of attention are then never stored.
+    Two moments compete. In the language-model head the logits of every token of the micro-batch stand beside two
+    residual streams; in small models this wins. In a layer the inputs are alive (the mask has two bytes for every
+    token of the context; see `_INPUT_FLOATS`), and beside them attention's or the FFN's vectors with the streams that
+    the allocator cannot yet reuse.
+
+    Found by experiment with `llama_init_from_model` in llama-cpp-python 0.3.36, for llama, qwen2 and gptneox of three
+    layers or more. Over the catalogue's shapes, contexts of 100 to 32,768 and micro-batches of 32 and 512 it is exact
+    to 0.1 % in 120 of 122 cases and 4 % too small in the others, where the allocator leaves a gap. In shapes unlike
+    any model's (a vocabulary smaller than the FFN, an FFN no wider than the stream) it is off by up to 40 %.
+
+    >>> from slm_atlas.catalog import get
+    >>> compute_bytes(get("smollm-135m").architecture, 512, 512) == (49152 + 2 * 576 + 1) * 512 * 4
+    True
     """
-    return max(_head_activations(arch, micro_batch), _layer_activations(arch, micro_batch))
+    tokens = min(context, micro_batch)
+    inputs = _INPUT_FLOATS + padded(context) / 2
+    layer = inputs + max(_attention_floats(arch), _ffn_floats(arch))
+    return round(max(arch.vocab + 2 * arch.hidden + 1, layer) * tokens * _F32)
 
 
-def _head_activations(arch: Architecture, tokens: int) -> int:
-    return (arch.vocab + 2 * arch.hidden) * tokens * _F32
+def padded(context: int) -> int:
+    """Tokens the KV cache holds when a context is asked for.
+
+    >>> padded(1), padded(512), padded(513)
+    (256, 512, 768)
+    """
+    return -(-context // CONTEXT_PADDING) * CONTEXT_PADDING
 
 
-def _layer_activations(arch: Architecture, tokens: int) -> int:
-    attention, wide = arch.attention, max(arch.per_layer(arch.ffn.intermediate))
-    heads = max(arch.per_layer(attention.heads)) + 2 * max(arch.per_layer(attention.kv_heads))
-    return (2 * arch.hidden + max(wide * (2 if arch.ffn.gated else 1), heads * attention.head_dim)) * tokens * _F32
+def _attention_floats(arch: Architecture) -> int:
+    attention = arch.attention
+    queries = max(arch.per_layer(attention.heads)) * attention.head_dim
+    keys = max(arch.per_layer(attention.kv_heads)) * attention.head_dim
+    if attention.fused_qkv:
+        # Rotated queries and keys are new vectors beside the fused one, which still holds the values.
+        return 2 * arch.hidden + 2 * queries + 3 * keys
+    return 3 * arch.hidden + 2 * queries + 2 * keys
+
+
+def _ffn_floats(arch: Architecture) -> int:
+    wide = max(arch.per_layer(arch.ffn.intermediate))
+    # Gate, up and their product are three vectors; a plain activation is computed in place.
+    return 4 * arch.hidden + (3 if arch.ffn.gated else 1) * wide

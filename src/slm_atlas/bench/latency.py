@@ -33,9 +33,11 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
         seed: of the random tokens, so that the arms of a comparison may see the same.
 
     Raises:
-        UserError: prompt and answer do not fit the context.
+        UserError: the prompt is empty, or prompt and answer do not fit the context.
         EngineError: the engine refused, died or hung.
     """
+    if settings.n_prompt < 1:
+        raise UserError("A prompt has one token at least.", "--prompt 50")
     if settings.n_prompt + settings.n_gen > settings.context:
         total = settings.n_prompt + settings.n_gen
         raise UserError(f"{total} tokens do not fit a context of {settings.context}.", f"--context {total}")

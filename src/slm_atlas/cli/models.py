@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -10,7 +12,10 @@ from slm_atlas.catalog import load
 from slm_atlas.catalog.schema import Architecture, Attention, Ffn, Model, Norm, NormPlacement, PerLayer, PositionKind
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.params import count
-from slm_atlas.units import format_count
+from slm_atlas.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from slm_atlas.models.header import TensorInfo
 
 NUMBERS = ("Params", "Layers", "Hidden", "Context", "Tokens")
 COLUMNS = ("Model", *NUMBERS, "Attention", "Release")
@@ -47,12 +52,77 @@ def list_models(family: str | None, max_params: int | None, in_paper: bool | Non
 @click.argument("model")
 @json_option
 def show_model(model: str, json: bool) -> None:
-    """Show what the catalogue knows of MODEL, an id of `slm models list`, and how it knows it."""
+    """Show what the catalogue knows of MODEL, an id of `slm models list`, and how it knows it.
+
+    Or give the path of a GGUF: what it holds, tensor type by tensor type, and which model of the catalogue it is.
+    """
+    if model.endswith(".gguf") or Path(model).is_file():
+        _show_file(Path(model), json)
+        return
     found = load.get(model)
     if json:
         print_json(found)
     else:
         _print(found)
+
+
+class TypeShare(NamedTuple):
+    """What a file holds in one tensor type."""
+
+    type: str
+    """The type, as llama.cpp names it."""
+    tensors: int
+    """How many tensors have it."""
+    params: int
+    """Their parameters."""
+    size_bytes: int
+    """Their bytes."""
+    share: float
+    """Of the bytes of all tensors."""
+    bits_per_weight: float
+    """Effective bits of a parameter."""
+
+
+def type_shares(tensors: Sequence[TensorInfo]) -> list[TypeShare]:
+    """What a file holds by tensor type, the largest first."""
+    from slm_atlas.models.identify import tensor_bytes, type_name
+
+    by_type: dict[str, list[TensorInfo]] = {}
+    for tensor in tensors:
+        by_type.setdefault(type_name(tensor.type_number), []).append(tensor)
+    total = sum(map(tensor_bytes, tensors)) or 1  # 0 where all types are unknown here
+    shares = []
+    for name, group in by_type.items():
+        size, params = sum(map(tensor_bytes, group)), sum(tensor.size for tensor in group)
+        shares.append(TypeShare(name, len(group), params, size, size / total, 8 * size / max(params, 1)))
+    return sorted(shares, key=lambda share: -share.size_bytes)
+
+
+def _show_file(path: Path, json: bool) -> None:
+    from slm_atlas.models.header import read_header
+    from slm_atlas.models.identify import identify
+
+    found, shares = identify(path, str(path)), type_shares(read_header(path).tensors)
+    bits = 8 * sum(share.size_bytes for share in shares) / found.params if found.params else None
+    if json:
+        types = [share._asdict() for share in shares]
+        print_json({"path": path, "file": found, "bits_per_weight": bits, "types": types})
+        return
+    fields = {
+        "architecture": found.architecture,
+        "parameters": f"{format_count(found.params)} ({found.params:,})",
+        "in the catalogue": found.model_id or "no model, or several, of this shape",
+        "weights": "random (forged)" if found.forged else "as published",
+        "file": f"{format_bytes(found.size_bytes)}, sha256 {found.sha256}",
+        "quantization": found.quantization + ("" if bits is None else f", {bits:.2f} bits a parameter"),
+    }
+    print_fields(found.name, fields)
+    columns = ["Type", "Tensors", "Params", "Bytes", "Share", "Bits a parameter"]
+    lines = [
+        (name, count, format_count(params), format_bytes(size), f"{share:.1%}", f"{bits_each:.2f}")
+        for name, count, params, size, share, bits_each in shares
+    ]
+    print_table(columns, lines, right=columns[1:])
 
 
 def _row(model: Model) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ Nothing is drawn while a cost is measured: a line is written before a run and af
 
 from __future__ import annotations
 
+import shutil
 import sys
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,7 @@ from typing import Self
 import click
 
 from slm_atlas.errors import Outcome
-from slm_atlas.studies import Advanced, Event, Finished, Started
+from slm_atlas.studies import Advanced, Event, Finished, Remaining, Started
 from slm_atlas.units import format_bytes, format_seconds
 
 _WIDTH = 24
@@ -28,19 +29,25 @@ class StudyProgress:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         match event:
-            case Started(cell, done, total, remaining_s):
-                left = f", about {format_seconds(remaining_s)} left" if remaining_s is not None else ""
+            case Started(cell, done, total, remaining, following):
                 self._running = f"[{done + 1}/{total}] {cell.label}"
-                self._in_place(f"{_bar(done, total)} {self._running}{left}")
+                after = f"; next: {following.label}" if following else ""
+                self._in_place(f"{_bar(done, total)} {self._running}{_left(remaining)}{after}")
             case Advanced(done, total):
                 self._in_place(f"{_bar(done, total)} {self._running}: {done} of {total} requests")
             case Finished(_, outcome, cause, elapsed_s):
                 end = "" if outcome is Outcome.OK else f"  {outcome.value.upper()}: {cause}"
-                self._line(f"{self._running}  {format_seconds(elapsed_s)}{end}")
+                self.say(f"{self._running}  {format_seconds(elapsed_s)}{end}")
 
-    def preparing(self, name: str, done: int, total: int) -> None:
-        """Show how far a file is."""
-        self._in_place(f"{_bar(done, total)} preparing {name}: {format_bytes(done)} of {format_bytes(total)}")
+    def preparing(self, name: str, done: int = 0, total: int = 0) -> None:
+        """Show how far a file is; a download does not say how far it is."""
+        size = f": {format_bytes(done)} of {format_bytes(total)}" if total else ""
+        self._in_place(f"{_bar(done, total)} preparing {name}{size}")
+
+    def say(self, message: str) -> None:
+        """Write a line that stays, in place of what is shown."""
+        self._in_place("")
+        click.echo(message, err=True)
 
     def __enter__(self) -> Self:
         """Use as a context manager."""
@@ -54,11 +61,16 @@ class StudyProgress:
 
     def _in_place(self, text: str) -> None:
         if self._terminal:
-            click.echo(f"\r\x1b[2K{text}", nl=False, err=True)
+            # A line that wraps could not be taken back.
+            fitting = text[: shutil.get_terminal_size().columns - 1]
+            click.echo(f"\r\x1b[2K{fitting}", nl=False, err=True)
 
-    def _line(self, text: str) -> None:
-        self._in_place("")
-        click.echo(text, err=True)
+
+def _left(remaining: Remaining) -> str:
+    """The time left, in words; nothing where nothing is known."""
+    if not remaining.seconds:
+        return ""
+    return f", {'about' if remaining.complete else 'at least'} {format_seconds(remaining.seconds)} left"
 
 
 def _bar(done: int, total: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from slm_atlas import home
 from slm_atlas.cli.measure import print_rows
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.errors import UserError
-from slm_atlas.store import Run, Store
+from slm_atlas.store import Run, Sample, Store
 
 
 @click.group()
@@ -53,21 +54,51 @@ def _print_runs(runs: list[Run], names: dict[str, str], json: bool) -> None:
 @click.argument("key")
 @json_option
 def show_result(key: str, json: bool) -> None:
-    """Show all of the run whose key begins with KEY: settings, host, samples, and the engine's log if it failed."""
+    """Show the run whose key begins with KEY: settings, host, samples, and the engine's log if it failed.
+
+    Every single sample is in the JSON document.
+    """
     with Store(home.store_path()) as store:
         found = [run for run in store.runs() if run.key.startswith(key)]
         if len(found) != 1:
             what = "No run has" if not found else f"{len(found)} runs have"
             raise UserError(f"{what} a key that begins with '{key}'.", "slm results list --runs")
-        samples = store.samples(found[0].key)
+        run, samples = found[0], store.samples(found[0].key)
+        model = store.artifacts()[run.artifact]
     if json:
-        print_json({"run": found[0], "samples": samples})
+        print_json({"run": run, "samples": samples})
         return
-    run = found[0]
-    print_fields(f"Run {run.key[:12]}", {name: getattr(run, name) for name in run.__struct_fields__ if name != "notes"})
-    print_fields("Notes", run.notes)
-    rows = [(sample.metric, sample.index, sample.item or None, f"{sample.value:g}") for sample in samples]
-    print_table(["Metric", "Index", "Item", "Value"], rows, right=["Index", "Value"])
+    fields = {name: getattr(run, name) for name in run.__struct_fields__ if name not in ("settings", "notes")}
+    title = f"{model.name} {model.quantization}, {run.kind}"
+    print_fields(title, {name: None if value == "" else value for name, value in fields.items()})
+    print_fields("Settings", run.settings)
+    print_fields("Notes", {name: _words(value) for name, value in run.notes.items()})
+    _print_samples(samples)
+
+
+def _words(value: object) -> object:
+    """Data in words: the values of a group that are known, the entries of a list."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {found}" for name, found in value.items() if found is not None)
+    return "; ".join(map(str, value)) or None if isinstance(value, list) else value
+
+
+def _print_samples(samples: list[Sample]) -> None:
+    """Scores item by item; times in short, since there are hundreds."""
+    items = [(sample.metric, sample.item, f"{sample.value:g}") for sample in samples if sample.item]
+    if items:
+        print_table(["Metric", "Item", "Value"], items, right=["Value"])
+        return
+    series: dict[str, list[float]] = {}
+    for sample in samples:
+        series.setdefault(sample.metric, []).append(sample.value)
+    columns = ["Metric", "Samples", "Median", "Least", "Most"]
+    rows = [
+        (name, len(values), *(f"{value:g}" for value in (statistics.median(values), min(values), max(values))))
+        for name, values in series.items()
+    ]
+    if rows:
+        print_table(columns, rows, right=columns[1:])
 
 
 @command.command("export", epilog="Example: slm results export results.jsonl")

@@ -109,6 +109,8 @@ class Fake:
 
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """The alphabet, from the prompt's last letter on."""
+        if not prompt:
+            raise EngineRefused("generation needs a prompt of at least one token")
         tokens: list[int] = []
         last = prompt[-1]
         while len(tokens) < max_tokens:

@@ -256,6 +256,8 @@ class LlamaCpp:
 
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """The most likely token each time, until a stop string, an end token, the limit or the end of the context."""
+        if not prompt:
+            raise EngineRefused("generation needs a prompt of at least one token")
         logits = self._read(prompt)
         tokens: list[int] = []
         text = ""

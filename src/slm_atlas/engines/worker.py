@@ -59,7 +59,11 @@ class Worker:
         # The log is a file, not a pipe: nobody would empty a pipe while the parent waits.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         self._child = _spawn(self._log, spin=spin)
-        self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
+        try:
+            self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:

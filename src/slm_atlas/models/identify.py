@@ -11,6 +11,7 @@ import gguf
 
 from slm_atlas import catalog
 from slm_atlas.catalog.schema import Architecture, Model
+from slm_atlas.errors import UserError
 from slm_atlas.models.forge import FORGED_KEY
 from slm_atlas.models.header import Header, TensorInfo, read_header
 from slm_atlas.store.records import Artifact
@@ -23,6 +24,7 @@ def identify(path: Path, origin: str) -> Artifact:
         UserError: the file is missing or is not a whole GGUF.
     """
     header = read_header(path)
+    _check_whole(path, header)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     match, forged = match_catalogue(header), bool(header.metadata.get(FORGED_KEY, False))
@@ -38,6 +40,13 @@ def identify(path: Path, origin: str) -> Artifact:
         size_bytes=path.stat().st_size,
         tensor_bytes=bytes_by_type(header),
     )
+
+
+def _check_whole(path: Path, header: Header) -> None:
+    ends = (header.data_offset + tensor.offset + tensor_bytes(tensor) for tensor in header.tensors)
+    missing = max(ends, default=0) - path.stat().st_size
+    if missing > 0:
+        raise UserError(f"{path} is cut short: {missing:,} bytes of its weights are missing.", "download it again")
 
 
 def bytes_by_type(header: Header) -> dict[str, int]:
@@ -58,9 +67,11 @@ def tensor_bytes(tensor: TensorInfo) -> int:
 
 
 def decode_bytes(header: Header) -> int:
-    """Bytes of weights read for one generated token: all, but for an embedding that is only looked up in."""
-    untied = any(tensor.name == "output.weight" for tensor in header.tensors)
-    read = [tensor for tensor in header.tensors if not (untied and tensor.name == "token_embd.weight")]
+    """Bytes of weights read for one generated token: all, but for embeddings that are only looked up in."""
+    looked_up = {"position_embd.weight"}
+    if any(tensor.name == "output.weight" for tensor in header.tensors):
+        looked_up.add("token_embd.weight")
+    read = [tensor for tensor in header.tensors if tensor.name not in looked_up]
     return sum(tensor_bytes(tensor) for tensor in read)
 
 

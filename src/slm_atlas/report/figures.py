@@ -160,7 +160,12 @@ def memory_figure(rows: Sequence[Row]) -> Figure | None:
     caption = (
         "What the engine allocated, part by part, and the process's peak resident set (the upright line). The "
         "unaccounted part is the peak less all other parts."
-        + (" Where it is negative, left of zero, pages of a mapped file were never resident." if negative else "")
+        + (
+            " Where it is negative, left of zero, that much was allocated and never touched: pages of the mapped file "
+            "whose weights were repacked, and room for a longer prompt."
+            if negative
+            else ""
+        )
         + _left_out(rows, chosen, "model_bytes")
     )
     spec = charts.memory(data, list(MEMORY_PARTS.values()), PEAK)

@@ -141,11 +141,11 @@ def _cost_line(row: Row, label: str, costs: Mapping[str, tuple[str, Format]]) ->
 
 
 def score_table(rows: Sequence[Row]) -> Table:
-    """Accuracy: a line a file and machine, random weights included; no lines if no task was tried."""
+    """Accuracy: a line a file and machine; random weights know nothing and have no line."""
     tasks = sorted(
         {task for row in rows for task in row.scores} | {f.task for row in rows for f in row.failures if f.task}
     )
-    files = list({(row.artifact, row.host): row for row in rows}.values()) if tasks else []
+    files = list({(row.artifact, row.host): row for row in rows if not row.forged}.values()) if tasks else []
     columns = ["Model", "Parameters", "Quantization", *(task.replace("_", " ") for task in tasks)]
     lines = [
         [*_identity(row, label), *(_score(row, task) for task in tasks)]
@@ -163,7 +163,7 @@ def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
 
 
 def _speed(row: Row, phase: str) -> Cell:
-    cell = _cost(row, f"{phase}_tokens_per_s", lambda value: f"{value:.3g}", unit=" tok/s")
+    cell = _cost(row, f"{phase}_tokens_per_s", units.format_rate, unit=" tok/s")
     latency = row.metrics.get(f"{phase}_s")
     per = "a token" if phase == "decode" else f"for {row.settings.get('n_prompt', 50)}"
     return cell if latency is None else cell._replace(more=(*cell.more, f"{units.format_seconds(latency.value)} {per}"))
@@ -176,6 +176,10 @@ def _cost(row: Row, metric: str, shown: Format, unit: str = "") -> Cell:
     return Cell(shown(estimate.value) + unit, (interval(estimate, shown),), estimate.value)
 
 
+def _tokens_per_s(value: float) -> str:
+    return f"{units.format_rate(value)} tok/s"
+
+
 def _absent(row: Row) -> Cell:
     """Why there is no number: its runs failed, or it was not measured."""
     outcomes = {str(failed.outcome) for failed in row.failures if failed.kind is RunKind.BENCH}
@@ -184,8 +188,6 @@ def _absent(row: Row) -> Cell:
 
 def _score(row: Row, task: str) -> Cell:
     score = row.scores.get(task)
-    if row.forged:
-        return Cell(NOT_MEASURED, ("random weights",))
     if score is None:
         failed = next((str(failed.outcome) for failed in row.failures if failed.task == task), "not measured")
         return Cell(NOT_MEASURED, (failed,))
@@ -300,8 +302,8 @@ def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) 
     facts = [
         Fact("Model files", f"{len(files)} ({sum(files.values())} forged, with random weights)"),
         Fact("Runs", f"{len(dataset.runs)} ({failed or 'none'} failed)"),
-        _best("Fastest prefill", rows, "prefill_tokens_per_s", lambda value: f"{value:.3g} tok/s", most=True),
-        _best("Fastest decode", rows, "decode_tokens_per_s", lambda value: f"{value:.3g} tok/s", most=True),
+        _best("Fastest prefill", rows, "prefill_tokens_per_s", _tokens_per_s, most=True),
+        _best("Fastest decode", rows, "decode_tokens_per_s", _tokens_per_s, most=True),
         _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
         Fact("Claims of the paper", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())),
     ]

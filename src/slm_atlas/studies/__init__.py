@@ -2,7 +2,7 @@
 
 from slm_atlas.studies.lock import measuring
 from slm_atlas.studies.plan import Cell, Subject, plan, prepare
-from slm_atlas.studies.run import Advanced, Event, Finished, Session, Started, pending, run_cells
+from slm_atlas.studies.run import Advanced, Event, Finished, Remaining, Session, Started, pending, run_cells
 from slm_atlas.studies.schema import Study, StudyModel, builtin_names, load_study
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Cell",
     "Event",
     "Finished",
+    "Remaining",
     "Session",
     "Started",
     "Study",

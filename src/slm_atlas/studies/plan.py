@@ -97,8 +97,12 @@ def prepare(model: StudyModel, n_prompt: int, *, on_progress: Progress | None = 
 
 
 def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> list[Cell]:
-    """All cells of a study, in the order in which they are run: costs in blocks, then tasks."""
-    return [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
+    """All cells of a study, in the order in which they are run: costs in blocks, then tasks.
+
+    What is named twice, or is the same file under two names, is measured once.
+    """
+    cells = [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
+    return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:

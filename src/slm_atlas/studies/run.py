@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -32,13 +32,23 @@ EVAL_DEADLINE_S = 900.0
 """Longest single call of an evaluation."""
 
 
+class Remaining(NamedTuple):
+    """How much time is left."""
+
+    seconds: float
+    """Of the cells of which something is known."""
+    complete: bool
+    """All are known; else it takes longer."""
+
+
 class Started(NamedTuple):
     """A cell begins; nothing may be drawn until it ends if it measures costs."""
 
     cell: Cell
     done: int
     total: int
-    remaining_s: float | None
+    remaining: Remaining
+    following: Cell | None
 
 
 class Advanced(NamedTuple):
@@ -103,10 +113,11 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
     for subject in {cell.subject.artifact.sha256: cell.subject for cell in todo}.values():
         session.store.add_artifact(subject.artifact)
     ceilings = measure_ceilings(usable_cores()) if any(cell.kind is RunKind.BENCH for cell in todo) else None
-    elapsed: dict[str, list[float]] = {}
+    elapsed = _elapsed_before(cells, session.store)
     for number, cell in enumerate(todo):
         done = len(cells) - len(todo) + number
-        session.listen(Started(cell, done, len(cells), _remaining(todo[number:], elapsed)))
+        following = todo[number + 1] if number + 1 < len(todo) else None
+        session.listen(Started(cell, done, len(cells), _remaining(todo[number:], elapsed), following))
         run, samples = _run(cell, session, ceilings)
         session.store.record(run, samples)
         elapsed.setdefault(_like(cell), []).append(run.elapsed_s)
@@ -179,19 +190,39 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
     return _Result(Outcome.OK, None, "", list(found.samples), notes)
 
 
-def _like(cell: Cell) -> str:
-    task = cell.target.task if isinstance(cell.target, EvalTarget) else ""
-    return f"{cell.kind} {cell.subject.artifact.sha256} {task}"
+class _Like(NamedTuple):
+    """What cells that take about the same time have in common."""
+
+    kind: RunKind
+    artifact: str
+    task: str | None
 
 
-def _remaining(todo: Sequence[Cell], elapsed: dict[str, list[float]]) -> float | None:
-    """Seconds left, from like cells where there are some, else from cells of the kind; None before the first."""
-    total = 0.0
+def _like(cell: Cell) -> _Like:
+    task = cell.target.task if isinstance(cell.target, EvalTarget) else None
+    return _Like(cell.kind, cell.subject.artifact.sha256, task)
+
+
+def _elapsed_before(cells: Sequence[Cell], store: Store) -> dict[_Like, list[float]]:
+    """Seconds of the cells that ended well before, by likeness."""
+    like = {cell.key: _like(cell) for cell in cells}
+    elapsed: dict[_Like, list[float]] = {}
+    for run in store.runs(outcome=Outcome.OK, keys=like):
+        elapsed.setdefault(like[run.key], []).append(run.elapsed_s)
+    return elapsed
+
+
+def _remaining(todo: Sequence[Cell], elapsed: Mapping[_Like, Sequence[float]]) -> Remaining:
+    """The time of cells: that of like ones where there are some, else of all of the kind.
+
+    A cell of a kind that never ran is left out, and the sum is incomplete: a guess would be made up.
+    """
+    seconds, complete = 0.0, True
     for cell in todo:
-        kind = [times for like, times in elapsed.items() if like.startswith(f"{cell.kind} ")]
-        known = elapsed.get(_like(cell)) or [seconds for times in kind for seconds in times]
-        if not known:
-            # Nothing of this kind has run yet: a guess would be made up.
-            return None
-        total += statistics.fmean(known)
-    return total
+        of_kind = [value for like, values in elapsed.items() if like.kind is cell.kind for value in values]
+        known = elapsed.get(_like(cell)) or of_kind
+        if known:
+            seconds += statistics.fmean(known)
+        else:
+            complete = False
+    return Remaining(seconds, complete)

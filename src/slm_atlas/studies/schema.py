@@ -5,8 +5,10 @@ from __future__ import annotations
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings
@@ -31,21 +33,21 @@ class StudyModel(Struct, frozen=True):
 class Study(Struct, frozen=True):
     """A set of measurements that belong together."""
 
-    name: str
-    """The name on the command line."""
+    name: Annotated[str, Meta(pattern="^[^/]+$")]
+    """The name on the command line, and of the report's folder."""
     title: str
     """The heading of its report."""
     description: str
     """What it is for, in a sentence or two."""
-    models: tuple[StudyModel, ...]
+    models: Annotated[tuple[StudyModel, ...], Meta(min_length=1)]
     """What is measured."""
-    runs: int = 5
+    runs: Annotated[int, Meta(ge=0)] = 5
     """Fresh processes a model, the statistical unit of costs; 0: no costs are measured."""
     bench: BenchSettings = BenchSettings()
     """How a run measures costs."""
     eval_context: int = 2048
     """Tokens of context in evaluations."""
-    limit: int | None = None
+    limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
 
 
@@ -65,7 +67,13 @@ def load_study(name: str) -> Study:
     path = Path(name)
     if not path.is_file():
         raise UserError(f"There is no study '{name}' (known: {', '.join(builtin_names())}).", "slm study list")
-    return parse_study(path.read_text("utf-8"), name)
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{name} is not a study: it is not text.", "slm study list --json shows the keys") from None
+    except OSError as error:
+        raise UserError(f"Cannot read {name}: {error.strerror}.") from error
+    return parse_study(text, name)
 
 
 def parse_study(text: str, filename: str) -> Study:
