@@ -1,0 +1,54 @@
+"""One measurement at a time, and the system frees the machine however the other one ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slm_atlas.errors import UserError
+from slm_atlas.studies import measuring
+
+
+def test_a_second_measurement_is_told_of_the_first() -> None:
+    with measuring():
+        with pytest.raises(UserError) as caught, measuring():
+            pytest.fail("both measure")
+        assert str(caught.value) == (
+            f"Another measurement is running (process {os.getpid()}). Try: wait for it, or kill {os.getpid()}"
+        )
+
+
+def test_it_is_free_again_after_the_end_and_after_an_error() -> None:
+    with measuring():
+        pass
+    with pytest.raises(ZeroDivisionError), measuring():
+        raise ZeroDivisionError
+    with measuring():
+        pass
+
+
+def test_another_home_is_another_machine_as_far_as_we_know(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with measuring():
+        monkeypatch.setenv("SLM_ATLAS_HOME", str(tmp_path / "other"))
+        with measuring():
+            pass
+
+
+def test_a_measurement_killed_with_9_frees_the_machine() -> None:
+    code = (
+        "import time\nfrom slm_atlas.studies import measuring\n"
+        "with measuring():\n    print('measuring', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "measuring\n"
+        with pytest.raises(UserError, match=f"process {other.pid}"), measuring():
+            pytest.fail("both measure")
+        other.kill()
+        other.wait()
+        with measuring():
+            pass

@@ -1,0 +1,120 @@
+"""Planning: the order of runs, and keys that change with all that determines a result and with nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from slm_atlas.bench import BenchSettings
+from slm_atlas.errors import UserError
+from slm_atlas.evals import suite
+from slm_atlas.store.records import RunKind
+from slm_atlas.studies import Cell, Study, StudyModel, Subject, plan, prepare
+
+from .subjects import ENGINE, HOST, study, subject
+
+SUBJECTS = [subject(name) for name in ("a", "b", "c", "d")]
+
+
+def planned(*subjects: Subject, of: Study | None = None) -> list[Cell]:
+    return plan(of or study(*subjects), subjects, HOST, ENGINE)
+
+
+def keys(cells: list[Cell]) -> set[str]:
+    return {cell.key for cell in cells}
+
+
+def test_every_block_has_one_run_of_each_model() -> None:
+    cells = planned(*SUBJECTS, of=study(*SUBJECTS, runs=6))
+    blocks = [cells[first : first + 4] for first in range(0, 24, 4)]
+    for number, block in enumerate(blocks):
+        assert {cell.subject.label for cell in block} == {found.label for found in SUBJECTS}
+        assert {cell.replicate for cell in block} == {number}
+    orders = {tuple(cell.subject.label for cell in block) for block in blocks}
+    assert len(orders) > 1  # drawn anew for each block
+
+
+def test_planned_twice_it_is_the_same() -> None:
+    assert planned(*SUBJECTS) == planned(*SUBJECTS)
+
+
+def test_every_cell_has_a_key_of_its_own() -> None:
+    cells = planned(*SUBJECTS, subject("e", suites=("smoke",)))
+    assert len(keys(cells)) == len(cells) == 2 * 5 + len(suite("smoke").tasks)
+
+
+def test_costs_come_before_tasks() -> None:
+    kinds = [cell.kind for cell in planned(subject("a", suites=("smoke",)), subject("b"))]
+    assert kinds == [RunKind.BENCH] * 4 + [RunKind.EVAL] * len(suite("smoke").tasks)
+
+
+def test_no_runs_are_no_costs() -> None:
+    found = subject("a", suites=("smoke",))
+    assert {cell.kind for cell in planned(found, of=study(found, runs=0))} == {RunKind.EVAL}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        plan(study(bench=BenchSettings(n_prompt=5)), [subject("a")], HOST, ENGINE),
+        plan(study(bench=BenchSettings(threads=2)), [subject("a")], HOST, ENGINE),
+        plan(study(), [subject("b")], HOST, ENGINE),
+        plan(study(), [subject("a")], msgspec.structs.replace(HOST, id="another"), ENGINE),
+        plan(study(), [subject("a")], HOST, msgspec.structs.replace(ENGINE, version="2")),
+        plan(study(), [subject("a")], HOST, msgspec.structs.replace(ENGINE, build="other")),
+    ],
+    ids=["prompt", "threads", "file", "host", "engine version", "engine build"],
+)
+def test_keys_change_with_what_determines_the_result(changed: list[Cell]) -> None:
+    assert not keys(changed) & keys(planned(subject("a")))
+
+
+def test_keys_do_not_change_with_what_does_not() -> None:
+    before = planned(subject("a"))
+    renamed = msgspec.structs.replace(study(subject("a")), name="other", title="Other", description="Other")
+    moved = subject("a")._replace(path=Path("elsewhere"))
+    assert keys(planned(subject("a"), of=renamed)) == keys(before)
+    assert keys(planned(moved)) == keys(before)
+    assert keys(before) < keys(planned(subject("a"), of=study(subject("a"), runs=3)))  # more runs add, and change none
+
+
+def test_keys_of_tasks_change_with_the_limit() -> None:
+    found = subject("a", suites=("smoke",))
+    some, others = (planned(found, of=study(found, runs=0, limit=limit)) for limit in (1, 2))
+    assert not keys(some) & keys(others)
+
+
+def test_a_file_named_twice_is_measured_once() -> None:
+    twice = subject("a")._replace(path=Path("another/name"))
+    cells = planned(subject("a"), twice, subject("b"))
+    assert len(cells) == len(keys(cells)) == 2 * 2
+
+
+def test_labels_tell_runs_and_tasks_apart() -> None:
+    labels = [cell.label for cell in planned(subject("a", suites=("smoke",)))]
+    assert labels[:2] == ["a F16: run 1", "a F16: run 2"]
+    assert labels[2] == f"a F16: {suite('smoke').tasks[0].name}"
+
+
+class TestPrepare:
+    def test_a_file_is_identified_with_the_work_it_must_do(self, tiny_model: Path) -> None:
+        found = prepare(StudyModel(model=str(tiny_model), suites=("smoke",)), n_prompt=10)
+        assert found.path == tiny_model
+        assert found.label == "Tiny Q4_K_M"
+        assert found.suites == ("smoke",)
+        weights = sum(found.artifact.tensor_bytes.values())
+        assert found.work.decode_bytes == weights  # tied: the embedding is read as the head
+        body = found.artifact.params - 512 * 256 - 5 * 256  # less the embedding and the norms
+        assert found.work.prefill_flops == 2 * body * 10
+
+    def test_a_file_cut_in_its_header_is_the_users_error(self, tiny_model: Path, tmp_path: Path) -> None:
+        path = tmp_path / "cut.gguf"
+        path.write_bytes(tiny_model.read_bytes()[:300])
+        with pytest.raises(UserError, match="not a whole GGUF"):
+            prepare(StudyModel(model=str(path)), n_prompt=10)
+
+    def test_a_missing_file_is_the_users_error(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="no file"):
+            prepare(StudyModel(model=str(tmp_path / "no.gguf")), n_prompt=10)
