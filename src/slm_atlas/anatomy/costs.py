@@ -65,14 +65,23 @@ def estimate(
     context: int = 4096,
     micro_batch: int = 512,
     kv_type: str = "f16",
+    types: Mapping[str, TensorType] | None = None,
 ) -> Estimate:
     """All costs of a model at once.
+
+    Args:
+        arch: the architecture.
+        quantization: the file's label.
+        context: tokens the KV cache holds.
+        micro_batch: most tokens computed at once.
+        kv_type: type of the KV cache, a key of `KV_TYPE_BYTES`.
+        types: types tensor by tensor, in place of llama.cpp's mix for the label.
 
     Raises:
         UserError: the architecture's tensors are not known (see `inventory`).
     """
     tensors = inventory(arch)
-    types = tensor_types(tensors, quantization, gqa=gqa_ratio(arch))
+    types = types or tensor_types(tensors, quantization, gqa=gqa_ratio(arch))
     weights = weight_bytes(tensors, types)
     total = params(tensors)
     kv = kv_bytes(arch, padded(context), kv_type=kv_type)

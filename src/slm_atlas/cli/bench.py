@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slm_atlas.cli.estimate import quantization_option
+from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, print_rows, retry_option, run
 from slm_atlas.cli.output import json_option, print_json
 from slm_atlas.cli.params import count, size
@@ -19,7 +19,7 @@ from slm_atlas.cli.params import count, size
 @click.option("--context", type=count, default="512", show_default=True, help="Tokens the KV cache holds.")
 @click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
 @click.option("--threads", type=click.IntRange(0), default=0, show_default="all cores", help="Threads.")
-@click.option("--kv-type", type=click.Choice(["f32", "f16", "bf16", "q8_0"]), default="f16", show_default=True)
+@kv_type_option
 @click.option(
     "--flash-attention/--no-flash-attention", default=None, help="Fused attention; default: the engine's choice."
 )

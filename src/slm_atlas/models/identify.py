@@ -30,7 +30,7 @@ def identify(path: Path, origin: str) -> Artifact:
     match, forged = match_catalogue(header), bool(header.metadata.get(FORGED_KEY, False))
     return Artifact(
         sha256=sha256,
-        name=_name(path, header, forged),
+        name=file_name(path, header),
         model_id=match.id if match else None,
         origin=origin,
         forged=forged,
@@ -121,8 +121,9 @@ def _same_shape(arch: Architecture, header: Header) -> bool:
     )
 
 
-def _name(path: Path, header: Header, forged: bool) -> str:
-    if forged:
+def file_name(path: Path, header: Header) -> str:
+    """The name to show for a file: that of its shape where it is forged, else the file's own without its label."""
+    if header.metadata.get(FORGED_KEY):
         return str(header.metadata.get("general.name", path.stem)).removesuffix(" (random weights)")
     # Files are named model.QUANT.gguf or model-QUANT.gguf.
     return re.sub(r"[.-](I?Q\d\w*|B?F(16|32))$", "", path.stem, flags=re.IGNORECASE)
