@@ -61,9 +61,11 @@ $(BIN)/.engine: $(BIN)/python tools/lean_llama.cmake
 	@touch $@
 
 $(BIN)/.demo: $(BIN)/.engine pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@echo "Installing SLM Atlas and lm-eval: about a minute."
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.engine pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@echo "Installing SLM Atlas with what its tests need: about a minute."
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(BIN)/.demo

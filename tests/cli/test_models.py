@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -114,3 +115,39 @@ def test_unusual_architectures_are_told() -> None:
     assert fields["embedding"] == "untied, 512 wide"
     assert fields["blocks"] == "2 recurrent, 1 attention"
     assert "side by side" in str(fields["block"])
+
+
+class TestFile:
+    def test_a_file_is_shown_type_by_type(self, tiny_model: Path) -> None:
+        result = slm("show", str(tiny_model))
+        assert result.exit_code == 0
+        for words in ("llama", "1.31M (1,312,000)", "random (forged)", "Q4_K_M", "sha256"):
+            assert words in result.stdout
+        types = [line.split()[0] for line in result.stdout.splitlines()[-3:]]
+        assert types == ["Q4_K", "Q6_K", "F32"]
+
+    def test_json_adds_up(self, tiny_model: Path) -> None:
+        found = json.loads(slm("show", str(tiny_model), "--json").stdout)
+        assert found["path"] == str(tiny_model)
+        assert found["file"]["size_bytes"] == tiny_model.stat().st_size
+        assert sum(kind["share"] for kind in found["types"]) == pytest.approx(1)
+        assert sum(kind["params"] for kind in found["types"]) == found["file"]["params"]
+        bits = sum(8 * kind["size_bytes"] for kind in found["types"])
+        assert found["bits_per_weight"] == pytest.approx(bits / found["file"]["params"])
+        assert {kind["type"]: kind["bits_per_weight"] for kind in found["types"]}["Q4_K"] == 4.5
+
+    def test_the_catalogue_knows_the_real_one(self, real_model: Path) -> None:
+        found = json.loads(slm("show", str(real_model), "--json").stdout)["file"]
+        assert found["model_id"] == "smollm2-135m"
+        assert found["params"] == load.get("smollm2-135m").params
+        assert not found["forged"]
+        assert "smollm2-135m" in slm("show", str(real_model)).stdout
+
+    @pytest.mark.parametrize("content", [None, b"", b"no model"])
+    def test_a_file_that_is_missing_or_something_else_is_one_line(self, tmp_path: Path, content: bytes | None) -> None:
+        path = tmp_path / "model.gguf"
+        if content is not None:
+            path.write_bytes(content)
+        result = slm("show", str(path))
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert len(result.stderr.splitlines()) == 1

@@ -136,32 +136,24 @@ def test_a_bug_in_the_child_is_a_crash_whose_log_ends_with_the_traceback() -> No
         assert len(caught.value.log_tail.splitlines()) <= 20
 
 
-def test_a_hang_ends_at_its_deadline() -> None:
-    start = time.monotonic()
+def test_a_hang_ends_at_its_deadline_and_the_parent_does_not_work_meanwhile() -> None:
     with Worker("fake", deadline_s=1.0) as worker:
         worker.load(LoadSettings(path="fake:hang"))
+        start, worked_s = time.monotonic(), time.process_time()
         with pytest.raises(EngineTimeout, match="no answer within 1 s during prefill") as caught:
             worker.prefill([1])
+        assert time.process_time() - worked_s < 0.1
     assert caught.value.outcome is Outcome.TIMEOUT
     assert 1.0 <= time.monotonic() - start < 5
     assert gone(worker.pid)
 
 
+@pytest.mark.slow
 def test_a_deadline_that_is_met_does_not_count_against_the_next_call() -> None:
     with Worker("fake", deadline_s=1.0) as worker:
         end = time.monotonic() + 1.2
         while time.monotonic() < end:
             worker.prefill([1])
-
-
-@linux
-def test_the_parent_does_not_work_while_the_child_does() -> None:
-    with Worker("fake", deadline_s=1.0) as worker:
-        worker.load(LoadSettings(path="fake:hang"))
-        before = time.process_time()
-        with pytest.raises(EngineTimeout):
-            worker.prefill([1])
-        assert time.process_time() - before < 0.1
 
 
 # ---- it leaves nothing behind -------------------------------------------------------------------------------------

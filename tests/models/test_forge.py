@@ -1,4 +1,4 @@
-"""A forged file is what was ordered, byte for byte; a forge that dies leaves no file; the engine runs what is forged."""
+"""A forged file is what was ordered, byte for byte; a forge that dies leaves no file; the engine runs it."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ def test_the_number_of_a_label(label: Quantization) -> None:
 
 
 def test_types_may_be_given_tensor_by_tensor(tmp_path: Path) -> None:
-    types = {
-        tensor.name: TensorType.Q8_0 if tensor.is_matrix else TensorType.F32 for tensor in inventory(llama())
-    } | {"blk.1.ffn_up.weight": TensorType.Q2_K}
+    types = {tensor.name: TensorType.Q8_0 if tensor.is_matrix else TensorType.F32 for tensor in inventory(llama())} | {
+        "blk.1.ffn_up.weight": TensorType.Q2_K
+    }
     header = read_header(forge(Order("X", llama(), Q.Q4_K_M, types=types), tmp_path / "x.gguf"))
     assert {tensor.name: type_name(tensor.type_number) for tensor in header.tensors} == types
 
@@ -153,7 +153,7 @@ def test_progress_goes_from_something_to_everything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gemma3", None])
 def test_what_cannot_be_forged_is_refused_before_anything_is_written(name: str | None, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="X cannot be forged: .* llama, gptneox, qwen2"):
+    with pytest.raises(UserError, match=r"X cannot be forged: .* llama, gptneox, qwen2"):
         forge(Order("X", changed(llama(), gguf=name), Q.Q4_0), tmp_path / "folder" / "x.gguf")
     assert list(tmp_path.iterdir()) == []
 
@@ -165,7 +165,9 @@ def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
     tests = str(Path(__file__).parents[1])
     path_of_modules = os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(forging.__file__), str(path), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path_of_modules})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path_of_modules}
+    )
 
 
 def test_a_killed_forge_leaves_nothing_that_looks_like_a_model(tmp_path: Path) -> None:
@@ -239,9 +241,7 @@ RUN = {"llama": llama(), "llama, untied": llama(tied=False), "gptneox": gptneox(
 @pytest.mark.engine
 @pytest.mark.parametrize("label", Quantization)
 @pytest.mark.parametrize("name", RUN)
-def test_the_engine_runs_it_with_finite_logits(
-    engine: Worker, name: str, label: Quantization, tmp_path: Path
-) -> None:
+def test_the_engine_runs_it_with_finite_logits(engine: Worker, name: str, label: Quantization, tmp_path: Path) -> None:
     run(engine, RUN[name], label, tmp_path)
 
 
@@ -253,10 +253,10 @@ def test_the_engine_runs_what_does_not_divide_into_blocks(engine: Worker, tmp_pa
 
 @pytest.mark.engine
 @pytest.mark.slow
-@pytest.mark.parametrize("label", [Q.Q2_K, Q.Q4_0, Q.Q4_K_M, Q.F16])
+@pytest.mark.parametrize("label", [Q.Q2_K, Q.Q4_0, Q.Q4_K_M])
 @pytest.mark.parametrize("name", ["llama", "gptneox", "qwen2"])
 def test_a_deep_model_runs_with_finite_logits(engine: Worker, name: str, label: Quantization, tmp_path: Path) -> None:
-    run(engine, FAMILIES[name](layers=32, hidden=1024, heads=16, kv_heads=16, ffn=4096), label, tmp_path)
+    run(engine, FAMILIES[name](layers=32, hidden=512, heads=8, kv_heads=8, ffn=2048), label, tmp_path)
 
 
 def run(engine: Worker, arch: Architecture, label: Quantization, folder: Path) -> None:

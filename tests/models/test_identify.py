@@ -11,8 +11,8 @@ import pytest
 
 from anatomy.shapes import changed, gptneox, llama, qwen2
 from slm_atlas import catalog
-from slm_atlas.anatomy.costs import estimate
 from slm_atlas.anatomy.costs import decode_bytes as estimated_decode_bytes
+from slm_atlas.anatomy.costs import estimate
 from slm_atlas.anatomy.quantization import Quantization, tensor_types
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog.schema import Architecture, Model
@@ -33,7 +33,7 @@ Q = Quantization
 FORGEABLE = [model for model in catalog.models() if model.architecture.gguf in ("llama", "gptneox", "qwen2")]
 
 
-def header_of(model: Model, *, forged: bool = True, **changes: Value) -> Header:
+def header_of(model: Model, changes: dict[str, Value] | None = None, *, forged: bool = True) -> Header:
     """The header a file of a model has, without its tensors; changes are of the architecture's keys."""
     arch = model.architecture
     shape: dict[str, Value] = {
@@ -48,7 +48,7 @@ def header_of(model: Model, *, forged: bool = True, **changes: Value) -> Header:
     metadata: dict[str, Value] = {"general.architecture": str(arch.gguf), "general.name": model.name}
     if forged:
         metadata |= {"general.name": f"{model.name} (random weights)", FORGED_KEY: True}
-    shape |= changes
+    shape |= changes or {}
     return Header(metadata | {f"{arch.gguf}.{name}": value for name, value in shape.items()}, (), 0)
 
 
@@ -128,7 +128,9 @@ def test_a_forged_model_matches_itself_even_where_another_has_its_shape(model: M
 
 def test_a_forged_file_of_a_catalogued_model_matches(tmp_path: Path) -> None:
     model = catalog.get("smollm-135m")
-    assert identify(forge(Order(model.name, model.architecture, Q.Q2_K), tmp_path / "x.gguf"), "x").model_id == model.id
+    path = forge(Order(model.name, model.architecture, Q.Q2_K), tmp_path / "x.gguf")
+    assert identify(path, "x").model_id == model.id
+    path.unlink()  # 60 MB, which pytest would keep
 
 
 def test_real_files_are_told_apart_by_context_and_frequencies() -> None:
@@ -151,12 +153,12 @@ def test_real_files_are_told_apart_by_context_and_frequencies() -> None:
     ids=lambda change: str(next(iter(change))),
 )
 def test_another_shape_matches_nothing(change: dict[str, Value]) -> None:
-    assert match_catalogue(header_of(catalog.get("smollm-135m"), **change)) is None
+    assert match_catalogue(header_of(catalog.get("smollm-135m"), change)) is None
 
 
 def test_keys_that_may_be_left_out_do_not_hinder() -> None:
     model = catalog.get("pythia-160m")
-    assert match_catalogue(header_of(model, **{"attention.head_count_kv": None, "rope.freq_base": None})) == model
+    assert match_catalogue(header_of(model, {"attention.head_count_kv": None, "rope.freq_base": None})) == model
 
 
 def test_two_models_of_one_shape_are_not_guessed_between(monkeypatch: pytest.MonkeyPatch) -> None:

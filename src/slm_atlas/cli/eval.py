@@ -26,9 +26,10 @@ def command(
     retry_failed: bool,
     json: bool,
 ) -> None:
-    """Evaluate MODELS on suites of tasks.
+    """Measure what a model can do.
 
-    A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated before is not evaluated again.
+    MODELS are evaluated on suites of tasks. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What
+    was evaluated before is not evaluated again.
     """
     from slm_atlas import catalog
     from slm_atlas.evals import suite

@@ -21,9 +21,10 @@ from slm_atlas.units import format_bytes
 @click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
 @json_option
 def command(model: str, quantization: str | None, output: Path | None, seed: int, json: bool) -> None:
-    """Write a GGUF of random weights in the shape of MODEL, a catalogue id.
+    """Write a model file with random weights.
 
-    It costs what the real model costs in time and memory, and knows nothing; it has no tokenizer.
+    A GGUF in the shape of MODEL, a catalogue id. It costs what the real model costs in time and memory, and knows
+    nothing; it has no tokenizer.
     """
     from slm_atlas import catalog
     from slm_atlas.anatomy import Quantization

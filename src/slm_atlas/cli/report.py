@@ -14,7 +14,10 @@ from slm_atlas.cli.output import say
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder; default: in the home folder.")
 @click.option("--title", default="SLM Atlas: everything measured here", show_default=True, help="Heading of the page.")
 def command(output: Path | None, title: str) -> None:
-    """Write the report of everything in the store: one HTML file that needs no network, and its figures as files."""
+    """Write the report of what was measured.
+
+    Of everything in the store: one HTML file that needs no network, and its figures as files.
+    """
     from slm_atlas.insights.frame import read_dataset
     from slm_atlas.report.site import write_report
     from slm_atlas.store import Store

@@ -16,7 +16,7 @@ from slm_atlas.store import Run, Sample, Store
 
 @click.group()
 def command() -> None:
-    """List, show, export and import what was measured."""
+    """List, show and export what was measured."""
 
 
 @command.command("list", epilog="Example: slm results list")

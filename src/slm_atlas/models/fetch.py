@@ -170,7 +170,7 @@ def _choose(found: list[Path], wanted: str, origin: str) -> Path:
 
 def _from_hub(text: str) -> Path:
     parts = text.split("/", 2)
-    if len(parts) < 3 or not all(parts):
+    if len(parts) < 3 or not all(parts) or ".." in text.split("/"):
         raise UserError(f"'hf:{text}' does not name a file.", "hf:OWNER/REPO/FILE.gguf")
     try:
         import huggingface_hub as hub
@@ -191,11 +191,15 @@ def _from_hub(text: str) -> Path:
     except HFValidationError:
         raise UserError(f"'{repo}' is not the name of a repository.", "hf:OWNER/REPO/FILE.gguf") from None
     except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code in (401, 404):
+        if error.response is not None and error.response.status_code in (401, 403, 404):
             raise UserError(f"The model hub shows no file {file} in {repo}.", "check the spelling") from None
         raise OfflineError(f"Cannot download hf:{text}: {_first_line(error)}", "try again later") from None
     except (TransportError, ConnectionError):
         raise OfflineError(f"Cannot download hf:{text}: the model hub does not answer.", "check the network") from None
+    except OSError as error:
+        # What answered is not the hub, the download broke off, or the disk is full: the library says which.
+        reason = _first_line(error)
+        raise OfflineError(f"Cannot download hf:{text}: {reason}", "check the network and the disk") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -63,8 +63,13 @@ def architecture(header: Header) -> Architecture:
     if header.architecture not in FORGEABLE:
         known = ", ".join(FORGEABLE)
         raise UserError(f"Files of the architecture '{header.architecture}' are not known here (but: {known}).")
-    arch = _architecture(header)
-    expected = {(tensor.name, tensor.shape) for tensor in inventory(arch)}
+    try:
+        arch = _architecture(header)
+        # A layer has tensors: a header that claims more of them is not worth the inventory.
+        tensors = inventory(arch) if arch.layers <= len(header.tensors) else ()
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise UserError(f"The file's header contradicts itself: {error}.", "convert it again") from None
+    expected = {(tensor.name, tensor.shape) for tensor in tensors}
     # llama.cpp's converter adds rope_freqs to some files: constants, not parameters.
     found = {(tensor.name, tensor.shape) for tensor in header.tensors if tensor.name != "rope_freqs.weight"}
     if expected != found:

@@ -1,0 +1,107 @@
+"""`slm bench`: numbers on stdout, progress and doubts on stderr, and failures that are told and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slm_atlas import home
+from slm_atlas.engines.fake import DECODE_S, PREFILL_S_PER_TOKEN
+from slm_atlas.store import Store
+from slm_atlas.studies import measuring
+from slm_atlas.units import MIB
+
+from .atlas import copies, document, slm, wrong
+
+FAKE = ("--engine", "fake", "--runs", 1)
+
+
+def test_the_table_has_a_line_a_model(tiny_model: Path, tmp_path: Path) -> None:
+    result = slm("bench", *copies(tiny_model, tmp_path, ["a.gguf", "b.gguf"]), *FAKE)
+    heading, _, *lines = result.stdout.splitlines()
+    assert heading.split()[:3] == ["Model", "Quant", "Params"]
+    assert len(lines) == 2
+    for line in lines:
+        assert line.split()[:4] == ["Tiny", "(random", "weights)", "Q4_K_M"]
+        assert f"{1 / PREFILL_S_PER_TOKEN:,.0f}" in line
+        assert f"{1 / DECODE_S:.0f}" in line
+    assert "2 of 2 runs to do" in result.stderr
+    assert "[2/2] Tiny Q4_K_M: run 1" in result.stderr
+
+
+def test_json_is_one_document(tiny_model: Path) -> None:
+    (row,) = document("bench", tiny_model, "--engine", "fake", "--runs", 1, "--prompt", 8, "--generate", 4)
+    assert row["n_runs"] == 1
+    assert row["metrics"]["prefill_s"]["value"] == pytest.approx(8 * PREFILL_S_PER_TOKEN)
+    assert row["metrics"]["decode_s"]["value"] == DECODE_S
+    assert row["metrics"]["decode_s"]["low"] is None  # of one run there is no interval
+    assert row["metrics"]["peak_rss_bytes"]["value"] == 18 * MIB
+    assert (row["settings"]["n_prompt"], row["settings"]["n_gen"]) == (8, 4)
+
+
+def test_what_was_measured_is_shown_again_and_not_measured_again(tiny_model: Path) -> None:
+    three = ("bench", tiny_model, "--engine", "fake", "--runs", 3)
+    first, again = slm(*three), slm(*three)
+    assert "100 [100, 100]" in first.stdout
+    assert "[low, high] are 95 % intervals" in first.stderr
+    assert again.stdout == first.stdout
+    assert "all was measured before" in again.stderr
+    assert "[1/3]" not in again.stderr
+
+
+def test_other_settings_are_another_measurement(tiny_model: Path) -> None:
+    slm("bench", tiny_model, *FAKE)
+    result = slm("bench", tiny_model, *FAKE, "--context", "1K", "--flash-attention", "--memory-limit", "1GiB")
+    assert "1 of 1 runs to do" in result.stderr
+    settings = [line.split("engine ")[-1] for line in slm("results", "list").stdout.splitlines()[2:]]
+    assert any("context 1000" in line and "flash_attention True" in line for line in settings)
+
+
+def test_failures_are_told_with_their_cause_and_a_second_time_too(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copies(tiny_model, tmp_path, ["refuse/m.gguf"])
+    for _ in range(2):
+        result = slm("bench", "refuse/m.gguf", "--engine", "fake", "--runs", 2)
+        assert result.exit_code == 0
+        assert "0 (+2 failed)" in result.stdout
+        assert "2 x refused: the fake engine refuses to load this model" in result.stderr
+    assert "2 of 2 runs to do" in slm("bench", "refuse/m.gguf", *FAKE, "--runs", 2, "--retry-failed").stderr
+
+
+def test_a_model_named_twice_is_measured_once(tiny_model: Path) -> None:
+    assert "1 of 1 runs to do" in slm("bench", tiny_model, tiny_model, *FAKE).stderr
+
+
+def test_wrong_input_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    assert "slm models list" in wrong("bench", "smollm-136m", *FAKE)
+    assert "no file" in wrong("bench", tmp_path / "no.gguf", *FAKE)
+    assert "not a whole GGUF" in wrong("bench", __file__, *FAKE)
+    assert "no engine 'vllm'" in wrong("bench", tiny_model, "--engine", "vllm")
+    assert "leave --quant out" in wrong("bench", tiny_model, *FAKE, "--quant", "Q4_0")
+
+
+def test_tokens_that_do_not_fit_are_one_line(tiny_model: Path) -> None:
+    result = slm("bench", tiny_model, *FAKE, "--context", 60)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == "Error: 100 tokens do not fit a context of 60. Try: --context 100"
+
+
+def test_while_another_measures_it_is_one_line(tiny_model: Path) -> None:
+    with measuring():
+        result = slm("bench", tiny_model, *FAKE)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: Another measurement is running" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.engine
+def test_the_real_engine_measures_a_forged_model(tiny_model: Path) -> None:
+    (row,) = document("bench", tiny_model, "--threads", 1, "--runs", 1, "--prompt", 16, "--generate", 4)
+    assert row["n_runs"] == 1, row["failures"]
+    assert row["metrics"]["kv_bytes"]["value"] == pytest.approx(2 * 2 * 64 * 2 * 512 * 2, rel=0.02)
+    assert 0 < row["metrics"]["decode_s"]["value"] < row["metrics"]["load_s"]["value"] + 10
+    with Store(home.store_path()) as store:
+        (run,) = store.runs()
+    assert run.notes["granted"]["threads"] == 1

@@ -1,0 +1,51 @@
+"""`slm eval`: scores of a task each, and a word on what they are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slm_atlas.evals import suite
+from slm_atlas.models.forge import FORGED_KEY
+
+from .atlas import document, slm, wrong
+
+FAKE = ("--engine", "fake", "--limit", 1, "--context", 1024)
+
+
+@pytest.fixture
+def trained(tiny_model: Path, tmp_path: Path) -> Path:
+    """A file that does not say it was forged."""
+    path = tmp_path / "trained.gguf"
+    path.write_bytes(tiny_model.read_bytes().replace(FORGED_KEY.encode(), b"slm_atlas.traind"))
+    return path
+
+
+def test_scores_are_shown_task_by_task_and_marked(trained: Path) -> None:
+    result = slm("eval", trained, *FAKE)
+    assert result.exit_code == 0
+    for task in suite("smoke").tasks:
+        assert task.name in result.stdout
+    assert "Prefill" not in result.stdout  # no cost was measured, so none is shown as missing
+    assert "not comparable with published ones" in result.stderr
+    (row,) = document("eval", trained, *FAKE)
+    assert set(row["scores"]) == {task.name for task in suite("smoke").tasks}
+
+
+def test_random_weights_have_no_scores_and_it_is_said(tiny_model: Path) -> None:
+    result = slm("eval", tiny_model, *FAKE)
+    assert "Random weights can do nothing" in result.stderr
+    (row,) = document("eval", tiny_model, *FAKE)
+    assert row["scores"] == {}
+
+
+def test_a_model_of_the_catalogue_is_not_forged_for_nothing(own_home: Path) -> None:
+    assert "random weights" in wrong("eval", "smollm-135m", *FAKE)
+    assert not (own_home / "models").exists()
+
+
+def test_wrong_input_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    assert "no suite 'smok'" in wrong("eval", tiny_model, "--suite", "smok")
+    assert "slm models list" in wrong("eval", "smollm-136m")
+    assert "no file" in wrong("eval", tmp_path / "no.gguf", *FAKE)

