@@ -23,6 +23,7 @@ from slm_atlas import catalog, home
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import MissingExtra, OfflineError, UserError
+from slm_atlas.store import content_hash
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogue id is forged as when nothing is said."""
@@ -75,8 +76,9 @@ def is_forged(model: str) -> bool:
 
 
 def forged_path(model: Model, quantization: Quantization, seed: int = 0) -> Path:
-    """Where a forged model is kept."""
-    return home.models_dir() / "forged" / f"{model.id}-{quantization}-seed{seed}-v{FORGE_VERSION}.gguf"
+    """Where a forged model is kept: the name changes with the shape, so that a corrected one is forged anew."""
+    content = content_hash([FORGE_VERSION, model.name, model.architecture, seed])[:8]
+    return home.models_dir() / "forged" / f"{model.id}-{quantization}-{content}.gguf"
 
 
 def _forged(model_id: str, quantization: Quantization, on_progress: Progress | None) -> Located:
