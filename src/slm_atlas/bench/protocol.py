@@ -36,6 +36,8 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
 
 
+PROTOCOL_VERSION = 1
+"""Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6
 """Warm-up ends here even if the times are not flat yet; the number of passes is recorded."""
 FLAT_PASSES = 3

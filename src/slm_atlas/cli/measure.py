@@ -1,8 +1,7 @@
-"""What `bench`, `eval` and `study run` share: prepare the files, plan, run what is missing, and read the results."""
+"""What `bench`, `eval` and `study run` share: prepare the files, plan, run what is missing, read the results."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,14 +9,14 @@ import click
 
 from slm_atlas import home
 from slm_atlas.bench import describe_host
-from slm_atlas.cli.output import print_table, say
+from slm_atlas.cli.output import say
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.engines import Worker
-from slm_atlas.insights.frame import Dataset, Row, read_dataset
-from slm_atlas.stats import Estimate
+from slm_atlas.errors import Outcome
+from slm_atlas.insights.frame import Dataset, read_dataset
 from slm_atlas.store import RunKind, Store
 from slm_atlas.studies import Cell, Session, Study, Subject, measuring, pending, plan, prepare, run_cells
-from slm_atlas.units import format_bytes, format_count, format_seconds
+from slm_atlas.units import format_seconds
 
 engine_option = click.option(
     "--engine", default="llamacpp", show_default=True, help="Engine to run; `fake` simulates one, for a try-out."
@@ -94,95 +93,16 @@ def restrict(dataset: Dataset, cells: Sequence[Cell]) -> Dataset:
     )
 
 
-def print_rows(found: Sequence[Row]) -> None:
-    """The results, a model a line: estimates with their intervals; then why runs failed, to stderr."""
-    tasks = sorted({task for row in found for task in row.scores})
-    words = ("Model", "Quant", "Settings")
-    lines = [
-        _cells(row, tasks) | {"Settings": settings} for row, settings in zip(found, differences(found), strict=True)
-    ]
-    columns = [name for name in lines[0] if any(line[name] is not None for line in lines)] if lines else []
-    print_table(columns, [[line[name] for name in columns] for line in lines], right=set(columns) - set(words))
-    if any(estimate.low is not None for row in found for estimate in _estimates(row)):
-        say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
-    for line in dict.fromkeys(f"{row.name}: {cause}" for row in found for cause in _causes(row)):
-        say(line)
-
-
-def differences(found: Sequence[Row]) -> list[str | None]:
-    """What tells each row from the others, beside its model: engine, machine and settings that are not all alike."""
-    facts = [_facts(row) for row in found]
-    values: dict[str, set[object]] = {}
-    for fact in facts:
-        for name, value in fact.items():
-            values.setdefault(name, set()).add(value)
-    varying = [{name: value for name, value in fact.items() if len(values[name]) > 1} for fact in facts]
-    return [
-        ", ".join(f"{name} {value}" for name, value in fact.items() if value is not None) or None for fact in varying
-    ]
-
-
-def _facts(row: Row) -> dict[str, object]:
-    engine, _, build = row.engine.partition(" | ")
-    return {"engine": engine, engine: build, "machine": row.host, **row.settings}
-
-
-def _estimates(row: Row) -> list[Estimate]:
-    return [*row.metrics.values(), *(score.estimate for score in row.scores.values())]
-
-
-def _causes(row: Row) -> list[str]:
-    """Why its runs failed, each cause once, with how often."""
-    causes = Counter(f"{failure.outcome}: {failure.cause}" for failure in row.failures)
-    return [f"{number} x {cause}" if number > 1 else cause for cause, number in causes.items()]
-
-
-def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
-    failed = f" (+{len(row.failures)} failed)" if row.failures else ""
-    return {
-        "Model": row.name + (" (random weights)" if row.forged else ""),
-        "Quant": row.quantization,
-        "Params": format_count(row.params),
-        "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
-        "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
-        "Engine memory": _bytes(row.metrics.get("engine_bytes")),
-        "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
-        **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
-        "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
-    }
-
-
-def _shown(estimate: Estimate | None) -> str | None:
-    if estimate is None:
-        return None
-    interval = (
-        "" if estimate.low is None or estimate.high is None else f" [{_rate(estimate.low)}, {_rate(estimate.high)}]"
-    )
-    return f"{_rate(estimate.value)}{interval}"
-
-
-def _rate(value: float) -> str:
-    """Three digits, and never an exponent.
-
-    >>> _rate(5.6789), _rate(123.4), _rate(20_612.3)
-    ('5.68', '123', '20,612')
-    """
-    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
-
-
-def _percent(estimate: Estimate) -> str:
-    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.0%}, {estimate.high:.0%}]"
-    return f"{estimate.value:.0%}{interval}"
-
-
-def _bytes(estimate: Estimate | None) -> str | None:
-    return None if estimate is None else format_bytes(estimate.value)
+def exit_if_all_failed(dataset: Dataset) -> None:
+    """End the command with exit code 1 where there are runs, and none of them ended well."""
+    if dataset.runs and all(run.outcome is not Outcome.OK for run in dataset.runs):
+        raise click.exceptions.Exit(1)
 
 
 def summary(found: Sequence[Cell], store: Store) -> str:
     """How far a study is, in a line."""
     outcomes = [store.outcome(cell.key) for cell in found]
     spent = sum(run.elapsed_s for run in store.runs(keys=[cell.key for cell in found]))
-    good = sum(outcome == "ok" for outcome in outcomes)
-    bad = sum(outcome is not None and outcome != "ok" for outcome in outcomes)
+    good = sum(outcome is Outcome.OK for outcome in outcomes)
+    bad = sum(outcome not in (None, Outcome.OK) for outcome in outcomes)
     return f"{good} of {len(found)} runs done, {bad} ended badly, {format_seconds(spent)} spent"

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from slm_atlas import home
-from slm_atlas.cli.measure import print_rows
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
+from slm_atlas.cli.rows import print_rows
 from slm_atlas.errors import UserError
 from slm_atlas.store import Run, Sample, Store
 

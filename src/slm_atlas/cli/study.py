@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import click
 
-from slm_atlas.cli.measure import engine_option, planned, print_rows, restrict, retry_option, run, summary
+from slm_atlas.cli.measure import (
+    engine_option,
+    exit_if_all_failed,
+    planned,
+    restrict,
+    retry_option,
+    run,
+    summary,
+)
 from slm_atlas.cli.output import json_option, print_json, print_table, say
+from slm_atlas.cli.rows import print_rows
 
 
 @click.group()
@@ -51,6 +60,7 @@ def run_study(study: str, engine: str, retry_failed: bool, report: bool, json: b
 
         path = write_report(dataset, home.reports_dir() / loaded.name, title=loaded.title)
         say(f"The report: {path}")
+    exit_if_all_failed(dataset)
 
 
 @command.command("status", epilog="Example: slm study status quick")
@@ -58,7 +68,10 @@ def run_study(study: str, engine: str, retry_failed: bool, report: bool, json: b
 @engine_option
 @json_option
 def status(study: str, engine: str, json: bool) -> None:
-    """Show how far STUDY is on this machine, run by run."""
+    """Show how far STUDY is on this machine, run by run.
+
+    Its files are forged or downloaded if they are not there: a run is known by their content.
+    """
     from slm_atlas import home
     from slm_atlas.cli.progress import StudyProgress
     from slm_atlas.insights.frame import read_dataset

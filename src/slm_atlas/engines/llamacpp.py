@@ -12,7 +12,7 @@ import itertools
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import llama_cpp.llama_cpp as lib
@@ -23,6 +23,9 @@ from slm_atlas.engines import process
 from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
+
+Logits = npt.NDArray[np.float32]
+"""Of one token, shape (n_vocab,)."""
 
 # Numbers of `ggml_type` (ggml.h): the bindings name only some of them.
 _KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8}
@@ -141,9 +144,12 @@ class LlamaCpp:
         return room.raw[:count].decode("utf-8", errors="replace")
 
     def end_of_text(self) -> int:
-        """End-of-sequence, or end-of-turn where there is none."""
-        token = int(lib.llama_vocab_eos(self._vocab))
-        return token if token >= 0 else int(lib.llama_vocab_eot(self._vocab))
+        """End-of-sequence, or end-of-turn where there is none; raises `EngineRefused` where there is neither."""
+        found = [int(ask(self._vocab)) for ask in (lib.llama_vocab_eos, lib.llama_vocab_eot)]
+        known = [token for token in found if token >= 0]
+        if not known:
+            raise EngineRefused("the model has no end-of-text token")
+        return known[0]
 
     # ---- time -------------------------------------------------------------------------------------------------
 
@@ -205,36 +211,37 @@ class LlamaCpp:
         after_prefix = self._read(prefix)
         scores = []
         for continuation in continuations:
-            rows = self._append(continuation[:-1]) if len(continuation) > 1 else np.empty((0, self._n_vocab))
-            scores.append(_score(np.vstack([after_prefix, rows]), continuation))
+            rows = itertools.chain([after_prefix], self._append(continuation[:-1]))
+            scores.append(_score(rows, continuation))
             self._forget(len(prefix))
             if len(self._cached) < len(prefix):
                 self._read(prefix)
         return scores
 
-    def _read(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Bring the cache to exactly these tokens; the logits after the last, shape (1, n_vocab)."""
+    def _read(self, tokens: Sequence[int]) -> Logits:
+        """Bring the cache to exactly these tokens; the logits after the last."""
         pairs = zip(self._cached, tokens, strict=False)
         shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
         # At least one token is run again, for its logits.
         self._forget(min(shared, len(tokens) - 1))
-        return self._append(tokens[len(self._cached) :], all_logits=False)
+        (last,) = self._append(tokens[len(self._cached) :], every=False)
+        return last
 
-    def _append(self, tokens: Sequence[int], *, all_logits: bool = True) -> npt.NDArray[np.float32]:
-        """Run tokens after the cached ones; logits of all of them, or of the last alone, shape (n, n_vocab)."""
-        rows = []
-        for first in range(0, len(tokens), self._batch_size):
-            chunk = tokens[first : first + self._batch_size]
+    def _append(self, tokens: Sequence[int], *, every: bool = True) -> Iterator[Logits]:
+        """Run tokens after the cached ones; yields the logits after each of them, or after the last alone.
+
+        A micro-batch at a time: the logits of a whole batch of 2048 tokens would take 400 MB at a vocabulary of 49k.
+        """
+        size = int(lib.llama_n_ubatch(self._context))
+        for first in range(0, len(tokens), size):
+            chunk = tokens[first : first + size]
             last = first + len(chunk) == len(tokens)
-            wanted = range(len(chunk)) if all_logits else range(len(chunk) - 1, len(chunk)) if last else range(0)
-            rows += self._run_for_logits(chunk, wanted)
-        return np.vstack(rows)
+            wanted = range(len(chunk)) if every else range(len(chunk) - 1, len(chunk)) if last else range(0)
+            self._run_for_logits(chunk, wanted)
+            for place in wanted:
+                yield self._logits(place)
 
-    @property
-    def _batch_size(self) -> int:
-        return int(lib.llama_n_batch(self._context))
-
-    def _run_for_logits(self, tokens: Sequence[int], wanted: range) -> list[npt.NDArray[np.float32]]:
+    def _run_for_logits(self, tokens: Sequence[int], wanted: range) -> None:
         batch = lib.llama_batch_init(len(tokens), 0, 1)
         try:
             batch.n_tokens = len(tokens)
@@ -248,9 +255,8 @@ class LlamaCpp:
         finally:
             lib.llama_batch_free(batch)
         self._cached += tokens
-        return [self._logits(place) for place in wanted]
 
-    def _logits(self, place: int) -> npt.NDArray[np.float32]:
+    def _logits(self, place: int) -> Logits:
         pointer = lib.llama_get_logits_ith(self._context, place)
         return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,)).copy()
 
@@ -263,7 +269,7 @@ class LlamaCpp:
         text = ""
         room = min(max_tokens, lib.llama_n_ctx(self._context) - len(prompt))
         while len(tokens) < room:
-            token = int(np.argmax(logits[-1]))
+            token = int(np.argmax(logits))
             if lib.llama_vocab_is_eog(self._vocab, token):
                 return Generation(text=text, tokens=len(tokens), stopped=True)
             tokens.append(token)
@@ -272,7 +278,7 @@ class LlamaCpp:
             if ends:
                 return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
             if len(tokens) < room:
-                logits = self._append([token])
+                (logits,) = self._append([token])
         return Generation(text=text, tokens=len(tokens), stopped=False)
 
     # ---- life -------------------------------------------------------------------------------------------------
@@ -317,10 +323,12 @@ def _context_params(settings: LoadSettings) -> lib.llama_context_params:
     return params
 
 
-def _score(logits: npt.NDArray[np.float32], tokens: Sequence[int]) -> Score:
+def _score(rows: Iterable[Logits], tokens: Sequence[int]) -> Score:
     """Log-softmax of each row at its token; float64, since a vocabulary's worth of float32 loses digits."""
-    rows = logits.astype(np.float64)
-    peak = rows.max(axis=1)
-    log_total = peak + np.log(np.exp(rows - peak[:, None]).sum(axis=1))
-    chosen = rows[np.arange(len(tokens)), list(tokens)]
-    return Score(logprob=float((chosen - log_total).sum()), greedy=bool((chosen == peak).all()))
+    logprob, greedy = 0.0, True
+    for row, token in zip(rows, tokens, strict=True):
+        wide = row.astype(np.float64)
+        peak = wide.max()
+        logprob += float(wide[token] - peak - np.log(np.exp(wide - peak).sum()))
+        greedy = greedy and bool(wide[token] == peak)
+    return Score(logprob=logprob, greedy=greedy)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas.bench import BenchSettings, Work
+from slm_atlas.bench.protocol import PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals import task_fingerprint
@@ -106,7 +107,7 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
-    settings = msgspec.to_builtins(study.bench)
+    settings = {**msgspec.to_builtins(study.bench), "protocol": PROTOCOL_VERSION}
     for replicate in range(study.runs):
         block = list(subjects)
         # Seeded, so that a resumed study keeps its order.

@@ -1,0 +1,87 @@
+"""Results as a table: a line a model, its numbers with their intervals, and why runs failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from slm_atlas.cli.output import print_table, say
+from slm_atlas.insights.frame import Row
+from slm_atlas.stats import Estimate
+from slm_atlas.units import format_bytes, format_count, format_rate
+
+
+def print_rows(found: Sequence[Row]) -> None:
+    """The results, a model a line: estimates with their intervals; then why runs failed, to stderr."""
+    tasks = sorted({task for row in found for task in row.scores})
+    words = ("Model", "Quant", "Settings")
+    lines = [
+        _cells(row, tasks) | {"Settings": settings} for row, settings in zip(found, differences(found), strict=True)
+    ]
+    columns = [name for name in lines[0] if any(line[name] is not None for line in lines)] if lines else []
+    print_table(columns, [[line[name] for name in columns] for line in lines], right=set(columns) - set(words))
+    if any(estimate.low is not None for row in found for estimate in _estimates(row)):
+        say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
+    for line in dict.fromkeys(f"{row.name}: {cause}" for row in found for cause in _causes(row)):
+        say(line)
+
+
+def differences(found: Sequence[Row]) -> list[str | None]:
+    """What tells each row from the others, beside its model: engine, machine and settings that are not all alike."""
+    facts = [_facts(row) for row in found]
+    values: dict[str, set[object]] = {}
+    for fact in facts:
+        for name, value in fact.items():
+            values.setdefault(name, set()).add(value)
+    varying = [{name: value for name, value in fact.items() if len(values[name]) > 1} for fact in facts]
+    return [
+        ", ".join(f"{name} {value}" for name, value in fact.items() if value is not None) or None for fact in varying
+    ]
+
+
+def _facts(row: Row) -> dict[str, object]:
+    engine, _, build = row.engine.partition(" | ")
+    return {"engine": engine, engine: build, "machine": row.host, **row.settings}
+
+
+def _estimates(row: Row) -> list[Estimate]:
+    return [*row.metrics.values(), *(score.estimate for score in row.scores.values())]
+
+
+def _causes(row: Row) -> list[str]:
+    """Why its runs failed, each cause once, with how often."""
+    causes = Counter(f"{failure.outcome}: {failure.cause}" for failure in row.failures)
+    return [f"{number} x {cause}" if number > 1 else cause for cause, number in causes.items()]
+
+
+def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
+    failed = f" (+{len(row.failures)} failed)" if row.failures else ""
+    return {
+        "Model": row.name + (" (random weights)" if row.forged else ""),
+        "Quant": row.quantization,
+        "Params": format_count(row.params),
+        "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
+        "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
+        "Engine memory": _bytes(row.metrics.get("engine_bytes")),
+        "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
+        **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
+        "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
+    }
+
+
+def _shown(estimate: Estimate | None) -> str | None:
+    if estimate is None:
+        return None
+    value = format_rate(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{format_rate(estimate.low)}, {format_rate(estimate.high)}]"
+
+
+def _percent(estimate: Estimate) -> str:
+    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.0%}, {estimate.high:.0%}]"
+    return f"{estimate.value:.0%}{interval}"
+
+
+def _bytes(estimate: Estimate | None) -> str | None:
+    return None if estimate is None else format_bytes(estimate.value)
