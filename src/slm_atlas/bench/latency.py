@@ -1,14 +1,14 @@
-"""Measures one run: loads a file in a fresh engine, warms up until flat, times prefill and decode, reads the memory."""
+"""Measures one run: loads a file in a fresh engine, warms up, times prefill and decode, reads the memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from slm_atlas.bench.memory import memory_samples
-from slm_atlas.bench.protocol import FLAT_PASSES, FLAT_WITHIN, MAX_WARMUP_PASSES, BenchSettings
+from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, BenchSettings
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import UserError
 from slm_atlas.store.records import Sample
@@ -76,18 +76,23 @@ def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator
 
 
 def _warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> int:
-    """Repeat the measured shape until the last passes agree; the number of passes it took."""
+    """Repeat the measured shape until it gets no faster; the number of passes it took."""
     prefills: list[float] = []
     decodes: list[float] = []
     while len(prefills) < MAX_WARMUP_PASSES:
         prompt, answer = next(tokens)
         prefills.append(engine.prefill(prompt))
         decodes.append(sum(engine.decode(answer)))
-        if _flat(prefills) and (not settings.n_gen or _flat(decodes)):
+        if _settled(prefills) and _settled(decodes):
             break
     return len(prefills)
 
 
-def _flat(times: list[float]) -> bool:
-    last = times[-FLAT_PASSES:]
-    return len(last) == FLAT_PASSES and max(last) <= (1 + FLAT_WITHIN) * min(last)
+def _settled(times: Sequence[float]) -> bool:
+    """Whether the last passes have not improved on the best before them.
+
+    >>> _settled([9.0, 5.0, 5.1, 4.9]), _settled([9.0, 5.0, 4.0]), _settled([5.0, 5.0])
+    (True, False, False)
+    """
+    before, last = times[:-SETTLED_PASSES], times[-SETTLED_PASSES:]
+    return bool(before) and min(last) >= (1 - IMPROVEMENT) * min(before)

@@ -1,8 +1,8 @@
 """How a cost is measured: the settings of a run, and the presets that have a name.
 
-A run is a fresh process: it loads the file, repeats the very shape it will measure until its times are flat, then times
-`repetitions` prefills of fresh random tokens, each followed by the decode of `n_gen` tokens. The runs are the sample
-from which intervals are made.
+A run is a fresh process: it loads the file, repeats the very shape it will measure until that gets no faster, then
+times `repetitions` prefills of fresh random tokens, each followed by the decode of `n_gen` tokens. The runs are the
+sample from which intervals are made.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 PROTOCOL_VERSION = 1
 """Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6
-"""Warm-up ends here even if the times are not flat yet; the number of passes is recorded."""
-FLAT_PASSES = 3
-"""Passes that must agree for the times to be flat."""
-FLAT_WITHIN = 0.05
-"""Relative difference of the slowest and the fastest of them."""
+"""Warm-up ends here even if passes still get faster; the number of passes is recorded."""
+SETTLED_PASSES = 2
+"""Warm-up is over when so many passes in a row have not improved on the best before them."""
+IMPROVEMENT = 0.05
+"""The least relative gain that counts as an improvement. What ends a warm-up is the end of getting faster, not a small
+spread: on a shared machine the spread is noise, which more passes do not cure."""
