@@ -18,7 +18,7 @@ export SLM_ATLAS_HOME ?= $(CURDIR)/.atlas
 help:            ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-demo: $(BIN)/.demo   ## Measure a real model and three forged ones, evaluate, and write a report (under 5 minutes after setup)
+demo: $(BIN)/.demo   ## Measure a real model and three forged ones, evaluate, write a report (under 5 minutes after setup)
 	$(BIN)/slm study run quick
 
 test: $(BIN)/.dev models    ## Run the tests (under 3 minutes; without the real model, where PyPI does not answer, some skip)

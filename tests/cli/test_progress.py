@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slm_atlas.bench import BenchSettings, Work
+from slm_atlas.cli import progress
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.errors import Outcome
 from slm_atlas.store.records import Artifact, RunKind
@@ -37,11 +38,11 @@ EVENTS: list[Event] = [
 def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> str:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     monkeypatch.setenv("COLUMNS", "200")
-    with StudyProgress() as progress:
-        progress.preparing("Model", 512, 1024)
-        progress.say("Two runs to do.")
+    with StudyProgress() as listener:
+        listener.preparing("Model", 512, 1024)
+        listener.say("Two runs to do.")
         for event in EVENTS:
-            progress(event)
+            listener(event)
     captured = capsys.readouterr()
     assert captured.out == ""
     return captured.err
@@ -58,6 +59,7 @@ def test_a_file_gets_a_line_a_run(capsys: pytest.CaptureFixture[str], monkeypatc
 def test_a_terminal_shows_what_runs_what_is_next_and_the_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "REDRAW_S", 0.0)
     found = shown(capsys, monkeypatch, terminal=True)
     lines = found.split(CLEAR)
     assert any("preparing Model: 512 B of 1.0 KiB" in line for line in lines)
@@ -86,3 +88,13 @@ def test_a_line_never_wraps(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     monkeypatch.setenv("COLUMNS", "40")
     StudyProgress().preparing("m" * 100)
     assert len(capsys.readouterr().err.removeprefix(CLEAR)) == 39
+
+
+def test_what_changes_often_is_drawn_a_few_times_a_second(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with StudyProgress() as listener:
+        for done in range(10_000):
+            listener.preparing("Model", done, 10_000)
+    assert 1 <= capsys.readouterr().err.count("preparing") < 1000

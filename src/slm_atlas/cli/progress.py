@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,8 @@ from slm_atlas.studies import Advanced, Event, Finished, Remaining, Started
 from slm_atlas.units import format_bytes, format_seconds
 
 _WIDTH = 24
+REDRAW_S = 0.1
+"""What changes often is drawn again after so long."""
 
 
 class StudyProgress:
@@ -25,6 +28,7 @@ class StudyProgress:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._running = ""
+        self._drawn_at = 0.0
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -34,7 +38,7 @@ class StudyProgress:
                 after = f"; next: {following.label}" if following else ""
                 self._in_place(f"{_bar(done, total)} {self._running}{_left(remaining)}{after}")
             case Advanced(done, total):
-                self._in_place(f"{_bar(done, total)} {self._running}: {done} of {total} requests")
+                self._at_times(f"{_bar(done, total)} {self._running}: {done} of {total} requests")
             case Finished(_, outcome, cause, elapsed_s):
                 end = "" if outcome is Outcome.OK else f"  {outcome.value.upper()}: {cause}"
                 self.say(f"{self._running}  {format_seconds(elapsed_s)}{end}")
@@ -42,7 +46,7 @@ class StudyProgress:
     def preparing(self, name: str, done: int = 0, total: int = 0) -> None:
         """Show how far a file is; a download does not say how far it is."""
         size = f": {format_bytes(done)} of {format_bytes(total)}" if total else ""
-        self._in_place(f"{_bar(done, total)} preparing {name}{size}")
+        self._at_times(f"{_bar(done, total)} preparing {name}{size}")
 
     def say(self, message: str) -> None:
         """Write a line that stays, in place of what is shown."""
@@ -58,6 +62,12 @@ class StudyProgress:
     ) -> None:
         """Leave the terminal's line clean."""
         self._in_place("")
+
+    def _at_times(self, text: str) -> None:
+        """Draw what changes often, a few times a second."""
+        if time.monotonic() - self._drawn_at >= REDRAW_S:
+            self._in_place(text)
+            self._drawn_at = time.monotonic()
 
     def _in_place(self, text: str) -> None:
         if self._terminal:
