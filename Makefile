@@ -46,6 +46,7 @@ docs: $(BIN)/.dev    ## Write the generated pages of docs/ anew
 
 bench: $(BIN)/.demo  ## Run the benchmarks that stand behind the claims (a quiet machine, some minutes)
 	$(BIN)/python benchmarks/forge_speed.py
+	$(BIN)/python benchmarks/header_reading.py
 	$(BIN)/python benchmarks/forged_against_real.py
 
 clean:           ## Remove the environment and what the demo made

@@ -84,8 +84,16 @@ def test_a_perfect_line_of_too_few_models_is_undecided(sizes: Sequence[float]) -
     rows = [row(size, size, architecture=f"a{i}") for i, size in enumerate(sizes)]
     finding = PREFILL.test(PREFILL, rows)
     assert finding.verdict is Verdict.UNDECIDED
-    assert finding.effect is None
+    assert finding.effect is not None
+    assert finding.effect.value == pytest.approx(1.0)
     assert "a verdict needs" in finding.reason
+
+
+@pytest.mark.parametrize("sizes", [SIZES[:2], [1e9, 1e9, 1e9]], ids=["two models", "one size"])
+def test_without_a_line_there_is_no_effect(sizes: Sequence[float]) -> None:
+    rows = [row(size, size, architecture=f"a{i}") for i, size in enumerate(sizes)]
+    finding = PREFILL.test(PREFILL, rows)
+    assert (finding.verdict, finding.effect) == (Verdict.UNDECIDED, None)
 
 
 def test_an_interval_that_merely_contains_linear_is_undecided() -> None:

@@ -147,7 +147,8 @@ def linear_growth(claim: Claim, rows: Sequence[Row]) -> Finding:
     of the logarithms (does doubling the parameters double it?), each with its 95% t interval.
 
     - *no data*: no model has the metric.
-    - *undecided*: fewer than `MIN_MODELS` models or `MIN_SIZES` sizes, or sizes within a factor of `MIN_SPAN`.
+    - *undecided*: fewer than `MIN_MODELS` models or `MIN_SIZES` sizes, or sizes within a factor of `MIN_SPAN`. The
+      effect is given all the same where a line fits: its interval shows how little it says.
     - *holds*: the whole interval of the elasticity lies within `LINEAR`, and that of the slope above zero. An interval
       that merely contains 1 is not enough: with few models every interval does. (This is a test of equivalence; a cost
       whose elasticity is outside `LINEAR` passes at most once in 40.)
@@ -168,11 +169,17 @@ def linear_growth(claim: Claim, rows: Sequence[Row]) -> Finding:
         return Finding(claim=claim, verdict=Verdict.NO_DATA, effect=None, meaning=meaning, n=0, reason=reason)
     few = too_few(found)
     if few:
-        return Finding(claim=claim, verdict=Verdict.UNDECIDED, effect=None, meaning=meaning, n=len(found), reason=few)
+        effect = elasticity(found).slope if _fits(found) else None
+        return Finding(claim=claim, verdict=Verdict.UNDECIDED, effect=effect, meaning=meaning, n=len(found), reason=few)
     logs, line = elasticity(found), stats.trend([p.params for p in found], [p.value for p in found])
     verdict = judge(logs.slope, line.slope)
     reason = f"{_because(verdict, logs.slope)} {_described(claim.metric, line, found)}"
     return Finding(claim=claim, verdict=verdict, effect=logs.slope, meaning=meaning, n=len(found), reason=reason)
+
+
+def _fits(found: Sequence[Point]) -> bool:
+    """Whether a line can be laid through these models at all."""
+    return len(found) >= stats.MIN_RUNS and len({point.params for point in found}) > 1
 
 
 def judge(power: Estimate, slope: Estimate) -> Verdict:

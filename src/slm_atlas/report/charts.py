@@ -76,7 +76,7 @@ def latency(rows: Rows, curves: Mapping[str, Rows], titles: Mapping[str, str]) -
     panels = []
     for phase, title in titles.items():
         shown = [row for row in rows if row["phase"] == phase]
-        y = axis_of([row["ms"] for row in shown] or [1.0], log=log)
+        y = axis_of([row[end] or row["ms"] for row in shown for end in ("low", "high")] or [1.0], log=log)
         panels.append(_latency_panel(_placed(shown, x, y), curves[phase], x, y).properties(title=title))
     return _finished(
         alt.concat(*panels, columns=2, spacing=64, bounds="flush").resolve_scale(color="shared", shape="shared")

@@ -88,7 +88,7 @@ class Origin(NamedTuple):
     types: list[str]
     """The share of its bytes that each type of tensor takes."""
     engines: list[str]
-    """The engines it was run by."""
+    """The engines it was run by, without their builds."""
 
 
 class Fact(NamedTuple):
@@ -277,13 +277,23 @@ def failed_runs(dataset: Dataset) -> list[FailedRun]:
 def origins(dataset: Dataset) -> list[Origin]:
     """Where each file that was run came from."""
     engines = {
-        sha256: dict.fromkeys(r.engine for r in dataset.runs if r.artifact == sha256) for sha256 in dataset.artifacts
+        sha256: dict.fromkeys(_engine(r.engine) for r in dataset.runs if r.artifact == sha256)
+        for sha256 in dataset.artifacts
     }
     return [
         Origin(artifact, units.format_bytes(artifact.size_bytes), _types(artifact), list(engines[sha256]))
         for sha256, artifact in dataset.artifacts.items()
         if engines[sha256]
     ]
+
+
+def _engine(text: str) -> str:
+    """Name and version; the build stands with the machine.
+
+    >>> _engine("llamacpp | llama.cpp 0.5.0 | CPU : AVX2 = 1 | AVX512 = 1")
+    'llamacpp, llama.cpp 0.5.0'
+    """
+    return ", ".join(text.split(" | ")[:2])
 
 
 def _types(artifact: Artifact) -> list[str]:
