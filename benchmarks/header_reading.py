@@ -35,7 +35,8 @@ def main() -> None:
         for name, read in readers.items():
             times[name].append(timed(read, path))
     for name, found in times.items():
-        print(f"{name:10} median {statistics.median(found):.3f} s  [{min(found):.3f}, {max(found):.3f}], n = {len(found)}")
+        low, high = min(found), max(found)
+        print(f"{name:10} median {statistics.median(found):.3f} s  [{low:.3f}, {high:.3f}], n = {len(found)}")
 
 
 if __name__ == "__main__":

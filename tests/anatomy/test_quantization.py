@@ -23,7 +23,6 @@ from slm_atlas.models.forge import file_type
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import type_name
 
-from . import quantize
 from .shapes import FAMILIES, changed, gptneox, llama, qwen2, write_zeros
 
 Q = Quantization
@@ -42,7 +41,7 @@ def choices_of_llama_cpp(shapes: Mapping[str, Architecture], folder: Path) -> di
     files = {(name, label): folder / f"{name}-{label}.gguf" for name in shapes for label in Quantization}
     sources = {name: str(write_zeros(arch, folder / f"{name}.gguf")) for name, arch in shapes.items()}
     jobs = [json.dumps([sources[name], str(path), file_type(label)]) for (name, label), path in files.items()]
-    command = [sys.executable, str(quantize.__file__)]
+    command = [sys.executable, str(Path(__file__).with_name("quantize.py"))]
     done = subprocess.run(command, input="\n".join(jobs), capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout.split() == ["0"] * len(jobs), done.stderr
     return files

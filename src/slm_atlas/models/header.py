@@ -1,7 +1,7 @@
 """Reads the header of a GGUF: its metadata and the list of its tensors, and nothing of the weights.
 
-The `gguf` package's reader makes an array of every token of the vocabulary (2.5 s for 49,000); this one skips long lists
-(0.04 s). Format: llama.cpp's `ggml/include/gguf.h`, versions 2 and 3, little-endian.
+The `gguf` package's reader makes an array of every token of the vocabulary (2.5 s for 49,000); this one skips long
+lists (0.04 s). Format: llama.cpp's `ggml/include/gguf.h`, versions 2 and 3, little-endian.
 """
 
 from __future__ import annotations
