@@ -61,10 +61,25 @@ def test_the_table_says_what_the_command_says(name: str) -> None:
     assert command.help.splitlines()[0] == COMMANDS[name].help
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
-    result = CliRunner().invoke(cli, ["benhc"])
-    assert result.exit_code == 2
-    assert "No such command 'benhc'" in result.stderr
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["foo"], "Error: No such command 'foo'. Try: slm --help"),
+        (["bench"], "Error: Missing argument 'MODELS...'. Try: slm bench --help"),
+        (["bench", "m.gguf", "--runs", "0"], "Error: Invalid value for '--runs': 0 is not in the range x>=1."),
+        (["estimate", "smollm-135m", "--quant", "Q9"], "Error: Invalid value for '--quant': 'Q9' is not one of F32,"),
+        (["study", "run"], "Error: Missing argument 'STUDY'. Try: slm study run --help"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(arguments: list[str], line: str) -> None:
+    result = CliRunner().invoke(cli, arguments, prog_name="slm")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_group_alone_shows_its_help() -> None:
+    assert "Commands:" in CliRunner().invoke(cli, ["study"]).output
 
 
 class TestErrors:

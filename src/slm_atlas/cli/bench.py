@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
-from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run
-from slm_atlas.cli.output import json_option, print_json
+from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
+from slm_atlas.cli.output import json_option
 from slm_atlas.cli.params import count, size
-from slm_atlas.cli.rows import print_rows
 from slm_atlas.errors import UserError
 
 
@@ -31,7 +31,7 @@ from slm_atlas.errors import UserError
 @json_option
 def command(
     models: tuple[str, ...],
-    quantization: str | None,
+    quantization: Quantization | None,
     prompt: int,
     generate: int,
     runs: int,
@@ -51,20 +51,17 @@ def command(
     hf:OWNER/REPO/FILE.gguf. Each run is a fresh process; runs of several models are interleaved. What was measured
     before is not measured again.
     """
-    from slm_atlas.anatomy import Quantization
     from slm_atlas.bench import BenchSettings
-    from slm_atlas.insights.frame import rows
     from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
-    label = Quantization(quantization) if quantization else None
-    if label and not any(map(is_forged, models)):
+    if quantization and not any(map(is_forged, models)):
         raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
     study = Study(
         name="bench",
         title="Bench",
         description="Costs of models named on the command line.",
-        models=tuple(StudyModel(model=name, quantization=label if is_forged(name) else None) for name in models),
+        models=tuple(StudyModel(model=name, quantization=quantization if is_forged(name) else None) for name in models),
         runs=runs,
         bench=BenchSettings(
             n_prompt=prompt,
@@ -77,10 +74,4 @@ def command(
             memory_limit_bytes=memory_limit,
         ),
     )
-    dataset = run(study, engine=engine, retry_failed=retry_failed)
-    found = rows(dataset)
-    if json:
-        print_json(found)
-    else:
-        print_rows(found)
-    exit_if_all_failed(dataset)
+    exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))

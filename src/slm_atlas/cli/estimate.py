@@ -7,7 +7,7 @@ import click
 from slm_atlas.anatomy import Estimate, Quantization, estimate
 from slm_atlas.anatomy.costs import KV_TYPE_BYTES
 from slm_atlas.cli.output import json_option, print_fields, print_json
-from slm_atlas.cli.params import count
+from slm_atlas.cli.params import count, label
 from slm_atlas.units import format_bytes, format_count
 
 DEFAULT = Quantization.Q4_K_M
@@ -16,8 +16,7 @@ DEFAULT = Quantization.Q4_K_M
 quantization_option = click.option(
     "--quant",
     "quantization",
-    type=click.Choice([label.value for label in Quantization], case_sensitive=False),
-    metavar="LABEL",
+    type=label,
     show_default=DEFAULT.value,
     help=f"Quantization of a catalogued model: {', '.join(Quantization)}.",
 )
@@ -34,7 +33,9 @@ kv_type_option = click.option(
 @click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
 @kv_type_option
 @json_option
-def command(model: str, quantization: str | None, context: int, micro_batch: int, kv_type: str, json: bool) -> None:
+def command(
+    model: str, quantization: Quantization | None, context: int, micro_batch: int, kv_type: str, json: bool
+) -> None:
     """Compute what a model costs; nothing runs.
 
     Its parameters, file size, KV cache, memory and FLOPs. MODEL is a catalogue id, a path to a GGUF, pypi:NAME or
@@ -44,9 +45,9 @@ def command(model: str, quantization: str | None, context: int, micro_batch: int
     from slm_atlas.models.shape import shape_of
 
     found = shape_of(model)
-    label = Quantization(quantization) if quantization else found.label or DEFAULT
+    mix = quantization or found.label or DEFAULT
     types = None if quantization else found.types
-    result = estimate(found.arch, label, context=context, micro_batch=micro_batch, kv_type=kv_type, types=types)
+    result = estimate(found.arch, mix, context=context, micro_batch=micro_batch, kv_type=kv_type, types=types)
     if json:
         print_json({"model": found.name, **_plain(result)})
     else:

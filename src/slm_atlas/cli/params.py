@@ -1,4 +1,4 @@
-"""Types of command-line values that click does not have: counts such as `1.5B`, sizes such as `4GiB`.
+"""Types of command-line values that click does not have: counts such as `1.5B`, sizes such as `4GiB`, quantizations.
 
 Each is a function to be given as an option's `type`; its name is what the help shows.
 """
@@ -9,6 +9,7 @@ import re
 
 import click
 
+from slm_atlas.anatomy import Quantization
 from slm_atlas.units import parse_bytes
 
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
@@ -43,3 +44,17 @@ def size(text: str | int) -> int:
         return parse_bytes(str(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a size; write 512M or 4GiB.") from None
+
+
+def label(text: str) -> Quantization:
+    """A quantization by its label, in capitals or not: `Q4_K_M`.
+
+    >>> label("q4_k_m")
+    <Quantization.Q4_K_M: 'Q4_K_M'>
+
+    Raises:
+        click.BadParameter: there is none so labelled.
+    """
+    if text.upper() not in list(Quantization):
+        raise click.BadParameter(f"{text!r} is not one of {', '.join(Quantization)}.")
+    return Quantization(text.upper())

@@ -10,11 +10,10 @@ from slm_atlas.cli.measure import (
     planned,
     restrict,
     retry_option,
-    run,
+    run_and_show,
     summary,
 )
 from slm_atlas.cli.output import json_option, print_json, print_table, say
-from slm_atlas.cli.rows import print_rows
 
 
 @click.group()
@@ -45,16 +44,10 @@ def list_studies(json: bool) -> None:
 def run_study(study: str, engine: str, retry_failed: bool, report: bool, json: bool) -> None:
     """Run STUDY, a name of `slm study list` or a TOML file; interrupted, it goes on where it stopped."""
     from slm_atlas import home
-    from slm_atlas.insights.frame import rows
     from slm_atlas.studies import load_study
 
     loaded = load_study(study)
-    dataset = run(loaded, engine=engine, retry_failed=retry_failed)
-    found = rows(dataset)
-    if json:
-        print_json(found)
-    else:
-        print_rows(found)
+    dataset = run_and_show(loaded, engine=engine, retry_failed=retry_failed, json=json)
     if report:
         from slm_atlas.report.site import write_report
 
