@@ -29,6 +29,11 @@ def document(*args: object) -> Any:
     return json.loads(result.stdout)
 
 
+def tables(output: str) -> list[list[str]]:
+    """The lines of each table, headings and rules left out."""
+    return [table.splitlines()[2:] for table in output.strip().split("\n\n")]
+
+
 def wrong(*args: object) -> str:
     """The one line that a command says of wrong input."""
     result = slm(*args)

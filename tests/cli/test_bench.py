@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,22 @@ from slm_atlas.store import Store
 from slm_atlas.studies import measuring
 from slm_atlas.units import MIB
 
-from .atlas import copies, document, slm, wrong
+from .atlas import copies, document, slm, tables, wrong
 
 FAKE = ("--engine", "fake", "--runs", 1)
 
 
 def test_the_table_has_a_line_a_model(tiny_model: Path, tmp_path: Path) -> None:
     result = slm("bench", *copies(tiny_model, tmp_path, ["a.gguf", "b.gguf"]), *FAKE)
-    heading, _, *lines = result.stdout.splitlines()
-    assert heading.split()[:3] == ["Model", "Quant", "Params"]
-    assert len(lines) == 2
+    assert result.stdout.split()[:3] == ["Model", "Quant", "Params"]
+    lines, memory = tables(result.stdout)
+    assert len(lines) == len(memory) == 2
     for line in lines:
         assert line.split()[:4] == ["Tiny", "(random", "weights)", "Q4_K_M"]
         assert f"{1 / PREFILL_S_PER_TOKEN:,.0f}" in line
         assert f"{1 / DECODE_S:.0f}" in line
+    parts = [float(number) for number in re.findall(r"([-0-9.]+) MiB", memory[0])]  # "0 B" of repacked weights is none
+    assert sum(parts[:-1]) == pytest.approx(parts[-1])  # all parts of the fake engine's memory sum to its peak
     assert "2 of 2 runs to do" in result.stderr
     assert "[2/2] Tiny Q4_K_M: run 1" in result.stderr
 

@@ -15,7 +15,7 @@ from slm_atlas import home
 from slm_atlas.store import Store
 from slm_atlas.store.records import Sample
 
-from .atlas import copies, document, slm, started, write_study, wrong
+from .atlas import copies, document, slm, started, tables, write_study, wrong
 
 MODELS, RUNS = 2, 2
 CELLS = MODELS * RUNS
@@ -56,7 +56,7 @@ def finished_lines(process: subprocess.Popen[str], count: int) -> None:
 def test_a_study_is_run_and_reported(mine: Path, own_home: Path) -> None:
     result = slm("study", "run", mine, "--engine", "fake")
     assert result.exit_code == 0
-    assert len(result.stdout.splitlines()) == 2 + MODELS
+    assert [len(lines) for lines in tables(result.stdout)] == [MODELS, MODELS]
     lines = result.stderr.splitlines()
     assert lines[0] == f"My study: {CELLS} of {CELLS} runs to do."
     assert [line.split()[0] for line in lines if line.startswith("[")][-1] == f"[{CELLS}/{CELLS}]"

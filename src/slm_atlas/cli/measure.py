@@ -8,7 +8,8 @@ from typing import NamedTuple
 import click
 
 from slm_atlas import home
-from slm_atlas.bench import describe_host
+from slm_atlas.bench import describe_host, host_state
+from slm_atlas.bench.host import unrest
 from slm_atlas.cli.output import print_json, say
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
@@ -67,6 +68,8 @@ def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
         number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
         progress.say(f"{study.title}: {number}.")
         if todo:
+            for doubt in unrest(host_state()):
+                progress.say(f"The machine is not quiet. {doubt}")
             with measuring():
                 run_cells(cells, session, retry_failed=retry_failed)
         dataset = restrict(read_dataset(store), cells)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import click
+
 from slm_atlas.cli.output import print_table, say
 from slm_atlas.insights.frame import Row
 from slm_atlas.stats import Estimate
@@ -20,10 +22,37 @@ def print_rows(found: Sequence[Row]) -> None:
     ]
     columns = [name for name in lines[0] if any(line[name] is not None for line in lines)] if lines else []
     print_table(columns, [[line[name] for name in columns] for line in lines], right=set(columns) - set(words))
+    print_memory(found)
     if any(estimate.low is not None for row in found for estimate in _estimates(row)):
         say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
     for line in dict.fromkeys(f"{row.name}: {cause}" for row in found for cause in _causes(row)):
         say(line)
+
+
+MEMORY = {
+    "model_bytes": "Weights",
+    "repacked_bytes": "of it repacked",
+    "kv_bytes": "KV cache",
+    "compute_bytes": "Compute buffer",
+    "output_bytes": "Output buffer",
+    "baseline_bytes": "Process before",
+    "unaccounted_bytes": "Unaccounted",
+    "peak_rss_bytes": "Peak RSS",
+}
+"""The parts of a process's memory, and what they are called."""
+
+
+def print_memory(found: Sequence[Row]) -> None:
+    """What the memory of each model consists of; nothing where it was not measured.
+
+    Weights, KV cache, buffers, the process before the model and the unaccounted rest sum to the peak.
+    """
+    measured = [row for row in found if "peak_rss_bytes" in row.metrics]
+    if not measured:
+        return
+    click.echo()
+    lines = [[row.name, row.quantization, *(_bytes(row.metrics.get(metric)) for metric in MEMORY)] for row in measured]
+    print_table(["Memory of", "Quant", *MEMORY.values()], lines, right=set(MEMORY.values()))
 
 
 def differences(found: Sequence[Row]) -> list[str | None]:
@@ -62,7 +91,6 @@ def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
         "Params": format_count(row.params),
         "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
         "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
-        "Engine memory": _bytes(row.metrics.get("engine_bytes")),
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
         **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,

@@ -11,12 +11,30 @@ from pathlib import Path
 
 import psutil
 
+_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""A container's share of the processor (Linux, cgroup v2)."""
+
 
 def usable_cores() -> int:
-    """Cores this process may run on (its affinity, where the system has one)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores this process may use: its affinity where the system has one, and no more than a container's share."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        share = parse_cpu_max(_CPU_MAX.read_text())
+    except OSError:
+        return cores
+    return cores if share is None else min(cores, share)
+
+
+def parse_cpu_max(text: str) -> int | None:
+    """Whole cores that a container's share amounts to, at least one; None where it has no limit.
+
+    >>> parse_cpu_max("200000 100000"), parse_cpu_max("50000 100000"), parse_cpu_max("max 100000")
+    (2, 1, None)
+    """
+    quota, _, period = text.strip().partition(" ")
+    if not (quota.isdigit() and period.isdigit() and int(period)):
+        return None
+    return max(1, int(quota) // int(period))
 
 
 def resident_bytes() -> int:
