@@ -20,7 +20,7 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Tokens of a prefill."""
     n_gen: int = PAPER_TOKENS
     """Tokens decoded after it, each timed."""
-    repetitions: int = 3
+    repetitions: int = 2
     """Prefill and decode pairs timed in a run, after the warm-up."""
     context: int = 512
     """Tokens the KV cache holds."""
