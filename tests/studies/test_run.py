@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from slm_atlas import home
 from slm_atlas.bench import Ceilings, Work
 from slm_atlas.engines import EngineInfo
 from slm_atlas.engines.fake import DECODE_S, Fake
-from slm_atlas.errors import Outcome
+from slm_atlas.errors import MissingExtra, Outcome
 from slm_atlas.evals import suite
 from slm_atlas.store import Store
 from slm_atlas.store.records import RunKind
@@ -88,6 +89,14 @@ def test_every_run_is_stored_with_its_samples(machine: Machine) -> None:
     assert {"ceilings", "host_before", "host_after", "noise"} <= set(runs[0].notes)
     assert runs[0].settings["n_prompt"] == 4
     assert machine.store.artifacts()[runs[0].artifact].name == "a"
+
+
+def test_without_lm_eval_a_study_that_evaluates_does_not_begin(quick: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(MissingExtra, match=r"slm-atlas\[eval\]"):
+        quick.run(subject("a", suites=SMOKE))
+    assert quick.store.runs() == []
+    assert quick.run(subject("a"))  # costs alone need no extra
 
 
 def test_a_second_time_nothing_is_measured(quick: Machine) -> None:

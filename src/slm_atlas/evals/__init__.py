@@ -4,7 +4,7 @@ lm-eval itself (extra `eval`) is imported when a task runs; its model of ours is
 """
 
 from slm_atlas.evals.fingerprint import Fingerprint, task_fingerprint
-from slm_atlas.evals.run import TaskResult, evaluate_task
+from slm_atlas.evals.run import TaskResult, check_installed, evaluate_task
 from slm_atlas.evals.suites import Suite, SuiteTask, all_suites, suite
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "SuiteTask",
     "TaskResult",
     "all_suites",
+    "check_installed",
     "evaluate_task",
     "suite",
     "task_fingerprint",

@@ -45,6 +45,12 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """Contexts whose last token reached into a continuation; see `tokens.Encoder.split`."""
 
 
+def check_installed() -> None:
+    """Raise `MissingExtra` if lm-eval is not installed; takes no time, so that a study asks before it begins."""
+    if importlib.util.find_spec("lm_eval") is None:
+        raise MissingExtra("Evaluation", "eval")
+
+
 def evaluate_task(
     engine: Engine,
     load: LoadSettings,
@@ -70,8 +76,7 @@ def evaluate_task(
         EngineRefused: the engine declined, or its scores say nothing; a worker also raises what its death raises.
     """
     chosen = suite.task(task)
-    if importlib.util.find_spec("lm_eval") is None:
-        raise MissingExtra("Evaluation", "eval")
+    check_installed()
     from slm_atlas.evals.lm import EngineLM
 
     loaded = engine.load(load)

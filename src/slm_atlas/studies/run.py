@@ -20,7 +20,7 @@ from slm_atlas.bench import Ceilings, host_state, impossible, measure, measure_c
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome
-from slm_atlas.evals import evaluate_task
+from slm_atlas.evals import check_installed, evaluate_task
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
@@ -105,10 +105,13 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
     """Run what is pending, and store each cell as it ends.
 
     Raises:
+        MissingExtra: something is to be evaluated and lm-eval is not installed; nothing was run.
         UserError: the store cannot be written, or a setting makes no sense.
         KeyboardInterrupt: the user's; what was finished is stored.
     """
     todo = pending(cells, session.store, retry_failed=retry_failed)
+    if any(cell.kind is RunKind.EVAL for cell in todo):
+        check_installed()
     session.store.add_host(session.host)
     for subject in {cell.subject.artifact.sha256: cell.subject for cell in todo}.values():
         session.store.add_artifact(subject.artifact)
