@@ -9,7 +9,7 @@ import pytest
 
 from slm_atlas import home
 from slm_atlas.anatomy import Quantization
-from slm_atlas.catalog.schema import (
+from slm_atlas.catalog.architecture import (
     Activation,
     Architecture,
     Attention,

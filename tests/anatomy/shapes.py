@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from slm_atlas.anatomy.tensors import inventory
-from slm_atlas.catalog.schema import (
+from slm_atlas.catalog.architecture import (
     Activation,
     Architecture,
     Attention,

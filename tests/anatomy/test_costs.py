@@ -21,9 +21,9 @@ from slm_atlas.anatomy.costs import (
     params,
 )
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_types
-from slm_atlas.anatomy.tensors import Part, inventory
+from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog import get
-from slm_atlas.catalog.schema import Architecture, PositionKind
+from slm_atlas.catalog.architecture import Architecture, Part, PositionKind
 from slm_atlas.engines.base import LoadSettings, MemoryReport
 from slm_atlas.engines.worker import Worker
 from slm_atlas.models.forge import Order, forge

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from slm_atlas import catalog
 from slm_atlas.anatomy.costs import params, params_by_part
-from slm_atlas.anatomy.tensors import Part, inventory
-from slm_atlas.catalog.schema import Architecture, BlockKind, Mla, Model, NormPlacement, PositionKind, QkNorm
+from slm_atlas.anatomy.tensors import inventory
+from slm_atlas.catalog.architecture import Architecture, BlockKind, Mla, NormPlacement, Part, PositionKind, QkNorm
+from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import UserError
 
 from .shapes import changed, gptneox, llama

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_atlas.catalog import get
+from slm_atlas.catalog.architecture import Architecture, PerLayer
 from slm_atlas.catalog.checks import SECTIONS, check, repeated_ids
-from slm_atlas.catalog.schema import Architecture, PerLayer
 
 MODEL = get("smollm-135m")
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_atlas.catalog import Model, check, get, models, parse, select
+from slm_atlas.catalog.architecture import AttentionKind, NormKind
 from slm_atlas.catalog.checks import SECTIONS, repeated_ids
-from slm_atlas.catalog.schema import AttentionKind, NormKind
 from slm_atlas.errors import UserError
 
 SAMPLE = """

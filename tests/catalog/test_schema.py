@@ -8,20 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_atlas.catalog import check, get
-from slm_atlas.catalog.schema import (
+from slm_atlas.catalog.architecture import (
     Activation,
     Architecture,
     Attention,
     AttentionKind,
     BlockKind,
-    Model,
     NormKind,
     NormPlacement,
     PositionKind,
     QkNorm,
-    SourceKind,
-    Training,
 )
+from slm_atlas.catalog.schema import Model, SourceKind, Training
 
 OPENELM_270M = """
 gguf = "openelm"

@@ -10,15 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from slm_atlas.catalog import load
-from slm_atlas.catalog.schema import (
-    Attention,
-    BlockKind,
-    Mla,
-    Model,
-    PositionKind,
-    QkNorm,
-    SlidingWindow,
-)
+from slm_atlas.catalog.architecture import Attention, BlockKind, Mla, PositionKind, QkNorm, SlidingWindow
+from slm_atlas.catalog.schema import Model
 from slm_atlas.cli.main import cli
 from slm_atlas.cli.models import architecture_fields, attention_words
 

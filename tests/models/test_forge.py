@@ -18,7 +18,7 @@ from anatomy.shapes import FAMILIES, changed, gptneox, llama, qwen2
 from slm_atlas.anatomy.costs import gqa_ratio
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
 from slm_atlas.anatomy.tensors import inventory
-from slm_atlas.catalog.schema import Architecture
+from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.engines.base import LoadSettings
 from slm_atlas.engines.worker import Worker
 from slm_atlas.errors import UserError

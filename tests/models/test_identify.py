@@ -15,7 +15,8 @@ from slm_atlas.anatomy.costs import decode_bytes as estimated_decode_bytes
 from slm_atlas.anatomy.costs import estimate
 from slm_atlas.anatomy.quantization import Quantization, tensor_types
 from slm_atlas.anatomy.tensors import inventory
-from slm_atlas.catalog.schema import Architecture, Model
+from slm_atlas.catalog.architecture import Architecture
+from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import UserError
 from slm_atlas.models.forge import FORGED_KEY, Order, file_type, forge
 from slm_atlas.models.header import Header, TensorInfo, Value, read_header

@@ -14,7 +14,7 @@ from slm_atlas import catalog
 from slm_atlas.anatomy.costs import estimate, gqa_ratio
 from slm_atlas.anatomy.quantization import Quantization, tensor_types
 from slm_atlas.anatomy.tensors import inventory
-from slm_atlas.catalog.schema import Architecture
+from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.errors import UserError
 from slm_atlas.models.forge import Order, forge
 from slm_atlas.models.header import Header, TensorInfo, read_header

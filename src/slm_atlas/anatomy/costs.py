@@ -1,7 +1,7 @@
 """What an architecture costs, before it is run: parameters, bytes, KV cache, FLOPs and memory, from its inventory.
 
 FLOPs count a multiply and an add as two (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). The memory of an engine is
-an estimate: weights and KV cache are exact, the compute buffer is modelled (see `compute_bytes`).
+an estimate: weights and cache are exact, the compute buffer is modelled (see `anatomy/buffers.py`).
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from slm_atlas.anatomy.buffers import compute_bytes
+from slm_atlas.anatomy.cache import cache_bytes, engine_cache_bytes
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
-from slm_atlas.anatomy.tensors import Part, Tensor, inventory
-from slm_atlas.catalog.schema import Architecture
+from slm_atlas.anatomy.tensor import Tensor
+from slm_atlas.anatomy.tensors import inventory
+from slm_atlas.catalog.architecture import Architecture, MixerKind, Part
 
-KV_TYPE_BYTES = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
-"""Bytes of a number in the KV cache, by the type's name."""
-CONTEXT_PADDING = 256
-"""llama.cpp rounds the context up to a multiple of this (`n_ctx` in src/llama-context.cpp)."""
-_INPUT_FLOATS = 7
-"""A token's inputs beside the mask, in units of four bytes: its id, position and output row, and where its key and its
-value go in the cache (eight bytes each)."""
+HEADLESS_MIXERS = frozenset({"lfm2", "granitehybrid"})
+"""Architectures whose GGUF says zero key-value heads for a layer without attention."""
+_STATE_FLOPS = {MixerKind.RG_LRU: 6.0, MixerKind.MAMBA: 6.0, MixerKind.MAMBA2: 6.0, MixerKind.DELTA_NET: 8.0}
+"""FLOPs of a step for each number of the state: decay, input, sum and read-out (arXiv 2405.21060, section 2;
+arXiv 2412.06464, equation 10). A short convolution is counted with its weights."""
 _F32 = 4
 
 
@@ -43,7 +44,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     context: int
     """Tokens asked for."""
     kv_bytes: int
-    """The KV cache, for the context rounded up as llama.cpp does (see `padded`)."""
+    """Keys and values, or what stands for them, as llama.cpp allocates it (see `engine_cache_bytes`)."""
     compute_bytes: int
     """Compute buffer at the micro-batch (modelled)."""
     output_bytes: int
@@ -76,15 +77,12 @@ def estimate(
         micro_batch: most tokens computed at once.
         kv_type: type of the KV cache, a key of `KV_TYPE_BYTES`.
         types: types tensor by tensor, in place of llama.cpp's mix for the label.
-
-    Raises:
-        UserError: the architecture's tensors are not known (see `inventory`).
     """
     tensors = inventory(arch)
     types = types or tensor_types(tensors, quantization, gqa=gqa_ratio(arch))
     weights = weight_bytes(tensors, types)
     total = params(tensors)
-    kv = kv_bytes(arch, padded(context), kv_type=kv_type)
+    kv = engine_cache_bytes(arch, context, micro_batch=micro_batch, kv_type=kv_type)
     compute, output = compute_bytes(arch, context, micro_batch), arch.vocab * _F32
     return Estimate(
         params=total,
@@ -126,36 +124,58 @@ def weight_bytes(tensors: Sequence[Tensor], types: Mapping[str, TensorType]) -> 
 
 
 def gqa_ratio(arch: Architecture) -> int:
-    """Query heads to a key-value head, in the first layer (llama.cpp's `n_gqa`)."""
-    return arch.per_layer(arch.attention.heads)[0] // arch.per_layer(arch.attention.kv_heads)[0]
+    """Query heads to a key-value head in the first layer, as llama.cpp reckons it (`llama_hparams::n_gqa`).
 
-
-def kv_bytes(arch: Architecture, context: int, *, batch: int = 1, kv_type: str = "f16") -> int:
-    """Bytes of the KV cache: keys and values of all layers for every token of the context.
-
-    >>> from slm_atlas.catalog import get
-    >>> kv_bytes(get("smollm-135m").architecture, 2048) / 2**20
-    45.0
+    Zero where that layer's number of key-value heads is written as zero; absorbed latent attention has one such head.
     """
-    heads = sum(arch.per_layer(arch.attention.kv_heads))
-    return int(2 * heads * arch.attention.head_dim * context * batch * KV_TYPE_BYTES[kv_type])
+    heads = arch.per_layer(arch.attention.heads)[0]
+    if arch.gguf in HEADLESS_MIXERS and not arch.has_attention(0):
+        return 0
+    mla = arch.attention.mla
+    return heads if mla is not None and mla.absorbed else heads // arch.per_layer(arch.attention.kv_heads)[0]
 
 
 def flops_per_token(arch: Architecture, *, depth: float, head: float = 1.0) -> float:
     """FLOPs of one token with `depth` tokens before it.
 
-    Two for each weight of a matrix it is multiplied with, and in each layer 4 x heads x head_dim x depth for the
-    products of attention (queries with keys, weights with values).
+    Two for each weight of a matrix it is multiplied with, as often as it is; the products of attention (queries with
+    keys, weights with values) for each token attended to, and the updates of recurrent states.
 
     Args:
         arch: the architecture.
-        depth: tokens attended to.
+        depth: tokens attended to; a layer with a sliding window sees no more than that.
         head: share of tokens whose logits are computed (in prefill only the last one's are).
     """
-    tensors = inventory(arch)
-    body = sum(tensor.size for tensor in tensors if tensor.is_matrix and tensor.layer is not None)
-    queries = sum(arch.per_layer(arch.attention.heads)) * arch.attention.head_dim
-    return 2.0 * body + 2.0 * arch.vocab * arch.hidden * head + 4.0 * queries * depth
+    width = arch.embedding.dim or arch.hidden
+    body = sum(tensor.size * tensor.uses for tensor in inventory(arch) if tensor.is_matrix and _in_body(tensor))
+    mixing = sum(_mixing_flops(arch, layer, depth) for layer in range(arch.layers))
+    return 2.0 * body + 2.0 * arch.vocab * width * head + mixing * arch.repeat
+
+
+def _in_body(tensor: Tensor) -> bool:
+    """Every token passes through it, whether or not its logits are wanted."""
+    return tensor.name not in ("output.weight", "project_out.weight")
+
+
+def _mixing_flops(arch: Architecture, layer: int, depth: float) -> float:
+    """What a layer computes beside its matrices: attention to other tokens, or the update of its state."""
+    flops, window = 0.0, arch.attention.window
+    if arch.has_attention(layer):
+        seen = min(depth, window.size) if window is not None and window.covers(layer) else depth
+        flops += 2.0 * arch.per_layer(arch.attention.heads)[layer] * _attended_width(arch, layer) * seen
+    if arch.mixer is not None and arch.has_mixer(layer):
+        flops += _STATE_FLOPS.get(arch.mixer.kind, 0.0) * arch.mixer.width * max(arch.mixer.state, 1)
+    return flops
+
+
+def _attended_width(arch: Architecture, layer: int) -> int:
+    """Numbers of a head's key and value together."""
+    mla = arch.attention.mla
+    if mla is None:
+        return 2 * arch.head_dim(layer)
+    if mla.absorbed:
+        return 2 * mla.kv_lora_rank + mla.qk_rope_head_dim
+    return mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
 
 
 def decode_bytes(
@@ -170,56 +190,6 @@ def decode_bytes(
 
     An embedding that is not the head as well, and learned positions, are only looked up in: a row is not counted.
     """
-    head = "token_embd.weight" if arch.embedding.tied else "output.weight"
-    read = [tensor for tensor in tensors if tensor.part is not Part.EMBEDDING or tensor.name == head]
-    return sum(tensor_bytes(tensor, types[tensor.name]) for tensor in read) + kv_bytes(
-        arch, 1, kv_type=kv_type
-    ) * float(depth)
-
-
-def compute_bytes(arch: Architecture, context: int, micro_batch: int) -> int:
-    """llama.cpp's compute buffer, modelled: the largest set of activations alive at once, with attention fused.
-
-    Two moments compete. In the language-model head the logits of every token of the micro-batch stand beside two
-    residual streams; in small models this wins. In a layer the inputs are alive (the mask has two bytes for every
-    token of the context; see `_INPUT_FLOATS`), and beside them attention's or the FFN's vectors with the streams that
-    the allocator cannot yet reuse.
-
-    Found by experiment with `llama_init_from_model` in llama-cpp-python 0.3.36, for llama, qwen2 and gptneox of three
-    layers or more. Over the catalogue's shapes, contexts of 100 to 32,768 and micro-batches of 32 and 512 it is exact
-    to 0.1 % in 120 of 122 cases and 4 % too small in the others, where the allocator leaves a gap. In shapes unlike
-    any model's (a vocabulary smaller than the FFN, an FFN no wider than the stream) it is off by up to 40 %.
-
-    >>> from slm_atlas.catalog import get
-    >>> compute_bytes(get("smollm-135m").architecture, 512, 512) == (49152 + 2 * 576 + 1) * 512 * 4
-    True
-    """
-    tokens = min(context, micro_batch)
-    inputs = _INPUT_FLOATS + padded(context) / 2
-    layer = inputs + max(_attention_floats(arch), _ffn_floats(arch))
-    return round(max(arch.vocab + 2 * arch.hidden + 1, layer) * tokens * _F32)
-
-
-def padded(context: int) -> int:
-    """Tokens the KV cache holds when a context is asked for.
-
-    >>> padded(1), padded(512), padded(513)
-    (256, 512, 768)
-    """
-    return -(-context // CONTEXT_PADDING) * CONTEXT_PADDING
-
-
-def _attention_floats(arch: Architecture) -> int:
-    attention = arch.attention
-    queries = max(arch.per_layer(attention.heads)) * attention.head_dim
-    keys = max(arch.per_layer(attention.kv_heads)) * attention.head_dim
-    if attention.fused_qkv:
-        # Rotated queries and keys are new vectors beside the fused one, which still holds the values.
-        return 2 * arch.hidden + 2 * queries + 3 * keys
-    return 3 * arch.hidden + 2 * queries + 2 * keys
-
-
-def _ffn_floats(arch: Architecture) -> int:
-    wide = max(arch.per_layer(arch.ffn.intermediate))
-    # Gate, up and their product are three vectors; a plain activation is computed in place.
-    return 4 * arch.hidden + (3 if arch.ffn.gated else 1) * wide
+    read = [tensor for tensor in tensors if tensor.uses or (arch.embedding.tied and tensor.name == "token_embd.weight")]
+    weights = sum(tensor_bytes(tensor, types[tensor.name]) for tensor in read)
+    return weights + cache_bytes(arch, round(depth), kv_type=kv_type)

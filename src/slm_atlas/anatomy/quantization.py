@@ -8,11 +8,12 @@ version inside llama-cpp-python 0.3.36), without an importance matrix; the tests
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from slm_atlas.anatomy.tensors import Tensor
+from slm_atlas.anatomy.tensor import Tensor
 
 
 class TensorType(StrEnum):
@@ -94,6 +95,9 @@ _FALLBACK = {
     TensorType.Q5_K: TensorType.Q5_1,
     TensorType.Q6_K: TensorType.Q8_0,
 }
+_VALUES = ("attn_v", "attn_qkv", "attn_kv_b")
+"""Matrices that make values (`category_is_attn_v`)."""
+_EMBEDDINGS = ("token_embd.weight", "per_layer_token_embd.weight")
 _FLOATS = (Quantization.F32, Quantization.F16, Quantization.BF16)
 
 
@@ -112,25 +116,59 @@ def tensor_types(tensors: Iterable[Tensor], quantization: Quantization, *, gqa: 
     """The type llama.cpp gives each tensor of a file.
 
     Args:
-        tensors: the inventory.
+        tensors: the inventory, layer after layer: llama.cpp counts value and down projections in that order.
         quantization: the file's label.
-        gqa: query heads to a key-value head; from 4 on, Q2_K keeps values in more bits.
+        gqa: query heads to a key-value head (see `costs.gqa_ratio`); from 4 on, Q2_K keeps values in more bits.
     """
     listed = tuple(tensors)
     tied = not any(tensor.name == "output.weight" for tensor in listed)
-    layers = 1 + max((tensor.layer for tensor in listed if tensor.layer is not None), default=0)
-    return {tensor.name: _type_of(tensor, quantization, layers, tied=tied, gqa=gqa) for tensor in listed}
+    places = Counter[str]()
+    mix = _Mix(
+        label=quantization,
+        layers=1 + max((tensor.layer for tensor in listed if tensor.layer is not None), default=0),
+        value_projections=sum(_role(tensor) in _VALUES for tensor in listed),
+        gqa=gqa,
+    )
+    types = {}
+    for tensor in listed:
+        group = "values" if _role(tensor) in _VALUES else _role(tensor)
+        types[tensor.name] = _type_of(tensor, mix, places[group], tied=tied)
+        places[group] += 1
+    return types
 
 
-def _type_of(tensor: Tensor, mix: Quantization, layers: int, *, tied: bool, gqa: int) -> TensorType:
-    # Learned positions: converters write them in F32, and the quantizer leaves them as they are.
-    if not tensor.is_matrix or "_norm." in tensor.name or tensor.name == "position_embd.weight":
+class _Mix(NamedTuple):
+    """What the rules ask of a file as a whole."""
+
+    label: Quantization
+    layers: int
+    value_projections: int
+    """Matrices that make values (`n_attention_wv`): in a hybrid, fewer than layers."""
+    gqa: int
+
+
+def _role(tensor: Tensor) -> str:
+    """What a matrix of a layer does, by its name; empty for a vector and outside the layers."""
+    if tensor.layer is None or not tensor.name.endswith(".weight"):
+        return ""
+    return tensor.name.split(".")[2]
+
+
+def _type_of(tensor: Tensor, mix: _Mix, place: int, *, tied: bool) -> TensorType:
+    if not _quantized(tensor):
         return TensorType.F32
-    if mix in _FLOATS:
-        return mix.default_type
-    if tensor.name == "output.weight" or (tied and tensor.name == "token_embd.weight"):
-        return _fitting(tensor, _head_type(tensor, mix))
-    return _fitting(tensor, _mixed(tensor, mix, layers, gqa))
+    if mix.label in _FLOATS:
+        return mix.label.default_type
+    if tensor.name == "output.weight" or (tied and tensor.name in _EMBEDDINGS):
+        return _fitting(tensor, _head_type(tensor, mix.label))
+    return _fitting(tensor, _mixed(_role(tensor), mix, place))
+
+
+def _quantized(tensor: Tensor) -> bool:
+    """Whether the quantizer touches it (`tensor_allows_quantization`); the converter writes all others in F32."""
+    small = ("_norm.", "position_embd", "ssm_conv1d", "shortconv.conv", "per_layer_model_proj")
+    matrix = tensor.is_matrix and tensor.name.endswith(".weight")
+    return matrix and not any(part in tensor.name for part in small)
 
 
 def _head_type(tensor: Tensor, mix: Quantization) -> TensorType:
@@ -140,32 +178,32 @@ def _head_type(tensor: Tensor, mix: Quantization) -> TensorType:
     return TensorType.Q6_K if whole and kind is not TensorType.Q8_0 else TensorType.Q8_0
 
 
-def _mixed(tensor: Tensor, mix: Quantization, layers: int, gqa: int) -> TensorType:
-    role = tensor.name.split(".")[2] if tensor.layer is not None else ""
-    layer, kind = tensor.layer or 0, mix.default_type
-    if mix in (Quantization.Q4_K_M, Quantization.Q5_K_M) and role in ("attn_v", "attn_qkv", "ffn_down"):
-        return TensorType.Q6_K if _more_bits(layer, layers) else kind
-    if mix is Quantization.Q3_K_M:
-        return _q3_k_m(role, layer, layers)
-    if mix is Quantization.Q2_K:
-        if role in ("attn_v", "attn_qkv"):
-            return TensorType.Q4_K if gqa >= 4 else TensorType.Q3_K
+def _mixed(role: str, mix: _Mix, place: int) -> TensorType:
+    label, kind = mix.label, mix.label.default_type
+    if label in (Quantization.Q4_K_M, Quantization.Q5_K_M) and role in (*_VALUES, "ffn_down"):
+        of = mix.layers if role == "ffn_down" else mix.value_projections
+        return TensorType.Q6_K if _more_bits(place, of) else kind
+    if label is Quantization.Q3_K_M:
+        return _q3_k_m(role, place, mix.layers)
+    if label is Quantization.Q2_K:
+        if role in _VALUES:
+            return TensorType.Q4_K if mix.gqa >= 4 else TensorType.Q3_K
         return TensorType.Q3_K if role in ("ffn_down", "attn_output") else kind
     return kind
 
 
-def _q3_k_m(role: str, layer: int, layers: int) -> TensorType:
-    if role in ("attn_v", "attn_qkv"):
-        return TensorType.Q5_K if layer < 2 else TensorType.Q4_K
+def _q3_k_m(role: str, place: int, layers: int) -> TensorType:
+    if role in _VALUES:
+        return TensorType.Q5_K if place < 2 else TensorType.Q4_K
     if role == "ffn_down":
-        return TensorType.Q5_K if layer < layers // 16 else TensorType.Q4_K
+        return TensorType.Q5_K if place < layers // 16 else TensorType.Q4_K
     return TensorType.Q4_K if role == "attn_output" else TensorType.Q3_K
 
 
-def _more_bits(layer: int, layers: int) -> bool:
-    """The first and last eighth of the layers, and every third between (`use_more_bits`)."""
-    eighth = layers // 8
-    return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
+def _more_bits(place: int, of: int) -> bool:
+    """The first and last eighth, and every third between (`use_more_bits`)."""
+    eighth = of // 8
+    return place < eighth or place >= 7 * of // 8 or (place - eighth) % 3 == 2
 
 
 def _fitting(tensor: Tensor, kind: TensorType) -> TensorType:

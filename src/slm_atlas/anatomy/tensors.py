@@ -1,127 +1,75 @@
 """The inventory: every tensor of an architecture, with its name in a GGUF file, its shape and the part it belongs to.
 
 All else that can be known without running a model (parameters, bytes, FLOPs, KV cache, a forged file) is derived from
-this list. Names are llama.cpp's (`gguf-py/gguf/constants.py`); shapes are rows x columns, a weight's columns being its
-input width.
+this list. Names are llama.cpp's (`gguf-py/gguf/constants.py`), our own where llama.cpp cannot run the model; shapes are
+rows x columns, a weight's columns being its input width. What stands inside a layer is in `anatomy/layers.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
-from math import prod
-from typing import NamedTuple
+from functools import lru_cache
 
-from slm_atlas.catalog.schema import Architecture, NormPlacement, PositionKind, QkNorm
-from slm_atlas.errors import UserError
+from slm_atlas.anatomy.layers import norm, one_layer, shared_ffn
+from slm_atlas.anatomy.tensor import Tensor
+from slm_atlas.catalog.architecture import Architecture, ListedTensor, Part, PositionKind
 
-
-class Part(StrEnum):
-    """What a tensor is for."""
-
-    EMBEDDING = "embedding"
-    ATTENTION = "attention"
-    FFN = "ffn"
-    NORM = "norm"
-    LM_HEAD = "lm_head"
+OUTPUT_NORM = {"lfm2": "token_embd_norm"}
+"""Names of the last norm, where it is not `output_norm` (LFM2's is called so by mistake: `llama-arch.cpp`)."""
 
 
-class Tensor(NamedTuple):
-    """One tensor of a model."""
-
-    name: str
-    """Its name in a GGUF file."""
-    shape: tuple[int, ...]
-    """(rows, columns) of a matrix, (length,) of a vector."""
-    part: Part
-    """What it is for."""
-    layer: int | None
-    """The layer it stands in, if any."""
-
-    @property
-    def size(self) -> int:
-        """Number of parameters."""
-        return prod(self.shape)
-
-    @property
-    def is_matrix(self) -> bool:
-        """It is multiplied with, or looked up in, rather than added or scaled by."""
-        return len(self.shape) > 1
-
-
+@lru_cache(maxsize=512)
 def inventory(arch: Architecture) -> tuple[Tensor, ...]:
-    """Every tensor of a model, in the order of a GGUF file.
-
-    Raises:
-        UserError: the architecture uses something whose tensors are not known here yet.
-    """
-    missing = _unsupported(arch)
-    if missing:
-        raise UserError(f"The tensors of an architecture with {missing} are not catalogued yet.", "slm models list")
+    """Every tensor of a model, in the order of a GGUF file."""
     return tuple(_all(arch))
 
 
-def _unsupported(arch: Architecture) -> str | None:
-    found = {
-        "multi-head latent attention": arch.attention.mla is not None,
-        "layers that are not attention": arch.blocks is not None,
-        "one FFN shared by all layers": arch.ffn.shared,
-        "blocks run more than once": arch.repeat != 1,
-        "norms after the sublayers": arch.norm.placement is not NormPlacement.PRE,
-        "a projected embedding": arch.embedding.dim not in (None, arch.hidden),
-        "a norm over all query heads": arch.attention.qk_norm is QkNorm.FULL,
-    }
-    return next((name for name, present in found.items() if present), None)
-
-
 def _all(arch: Architecture) -> Iterator[Tensor]:
-    yield Tensor("token_embd.weight", (arch.vocab, arch.hidden), Part.EMBEDDING, None)
+    yield from _embeddings(arch)
+    if arch.listed:
+        for entry in arch.listed:
+            yield from _listed(arch, entry)
+    else:
+        if arch.ffn.shared:
+            yield from shared_ffn(arch)
+        for layer in range(arch.layers):
+            yield from one_layer(arch, layer)
+    if arch.norm.final:
+        yield from norm(arch, OUTPUT_NORM.get(arch.gguf or "", "output_norm"), arch.hidden, None)
+    yield from _head(arch)
+
+
+def _embeddings(arch: Architecture) -> Iterator[Tensor]:
+    embedding, part = arch.embedding, Part.EMBEDDING
+    width = embedding.dim or arch.hidden
+    yield Tensor("token_embd.weight", (arch.vocab, width), part, None, uses=0)
+    if width != arch.hidden:
+        yield Tensor("project_in.weight", (arch.hidden, width), part, None)
+    if embedding.norm:
+        yield from norm(arch, "token_embd_norm", arch.hidden, None)
     if arch.position.kind is PositionKind.LEARNED:
         rows = arch.context + arch.position.offset
-        yield Tensor("position_embd.weight", (rows, arch.hidden), Part.EMBEDDING, None)
-    for layer in range(arch.layers):
-        yield from _norm(arch, f"blk.{layer}.attn_norm", arch.hidden, layer)
-        yield from _attention(arch, layer)
-        yield from _norm(arch, f"blk.{layer}.ffn_norm", arch.hidden, layer)
-        yield from _ffn(arch, layer)
-    if arch.norm.final:
-        yield from _norm(arch, "output_norm", arch.hidden, None)
+        yield Tensor("position_embd.weight", (rows, arch.hidden), part, None, uses=0)
+    if embedding.per_layer:
+        all_layers = embedding.per_layer * arch.layers
+        yield Tensor("per_layer_token_embd.weight", (arch.vocab, all_layers), part, None, uses=0)
+        yield Tensor("per_layer_model_proj.weight", (all_layers, arch.hidden), part, None)
+        yield Tensor("per_layer_proj_norm.weight", (embedding.per_layer,), Part.NORM, None)
+
+
+def _head(arch: Architecture) -> Iterator[Tensor]:
+    width = arch.embedding.dim or arch.hidden
+    if width != arch.hidden:
+        yield Tensor("project_out.weight", (width, arch.hidden), Part.LM_HEAD, None)
     if not arch.embedding.tied:
-        yield Tensor("output.weight", (arch.vocab, arch.hidden), Part.LM_HEAD, None)
+        yield Tensor("output.weight", (arch.vocab, width), Part.LM_HEAD, None)
+    if arch.embedding.head_bias:
+        yield Tensor("output.bias", (arch.vocab,), Part.LM_HEAD, None)
 
 
-def _linear(name: str, rows: int, columns: int, bias: bool, part: Part, layer: int) -> Iterator[Tensor]:
-    yield Tensor(f"blk.{layer}.{name}.weight", (rows, columns), part, layer)
-    if bias:
-        yield Tensor(f"blk.{layer}.{name}.bias", (rows,), part, layer)
-
-
-def _norm(arch: Architecture, name: str, width: int, layer: int | None) -> Iterator[Tensor]:
-    if arch.norm.weight:
-        yield Tensor(f"{name}.weight", (width,), Part.NORM, layer)
-    if arch.norm.bias:
-        yield Tensor(f"{name}.bias", (width,), Part.NORM, layer)
-
-
-def _attention(arch: Architecture, layer: int) -> Iterator[Tensor]:
-    attention, part = arch.attention, Part.ATTENTION
-    queries = arch.per_layer(attention.heads)[layer] * attention.head_dim
-    keys = arch.per_layer(attention.kv_heads)[layer] * attention.head_dim
-    if attention.fused_qkv:
-        yield from _linear("attn_qkv", queries + 2 * keys, arch.hidden, attention.qkv_bias, part, layer)
-    else:
-        yield from _linear("attn_q", queries, arch.hidden, attention.qkv_bias, part, layer)
-        yield from _linear("attn_k", keys, arch.hidden, attention.qkv_bias, part, layer)
-        yield from _linear("attn_v", keys, arch.hidden, attention.qkv_bias, part, layer)
-    if attention.qk_norm is QkNorm.HEAD:
-        yield Tensor(f"blk.{layer}.attn_q_norm.weight", (attention.head_dim,), Part.NORM, layer)
-        yield Tensor(f"blk.{layer}.attn_k_norm.weight", (attention.head_dim,), Part.NORM, layer)
-    yield from _linear("attn_output", arch.hidden, queries, attention.out_bias, part, layer)
-
-
-def _ffn(arch: Architecture, layer: int) -> Iterator[Tensor]:
-    width, bias = arch.per_layer(arch.ffn.intermediate)[layer], arch.ffn.bias
-    if arch.ffn.gated:
-        yield from _linear("ffn_gate", width, arch.hidden, bias, Part.FFN, layer)
-    yield from _linear("ffn_up", width, arch.hidden, bias, Part.FFN, layer)
-    yield from _linear("ffn_down", arch.hidden, width, bias, Part.FFN, layer)
+def _listed(arch: Architecture, entry: ListedTensor) -> Iterator[Tensor]:
+    if "{layer}" not in entry.name:
+        yield Tensor(entry.name, entry.shape, entry.part, None, uses=entry.uses)
+        return
+    for layer in range(arch.layers) if entry.layers is None else entry.layers:
+        yield Tensor(entry.name.format(layer=layer), entry.shape, entry.part, layer, uses=entry.uses)

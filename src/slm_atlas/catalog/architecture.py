@@ -43,6 +43,8 @@ class AttentionKind(StrEnum):
     """Multi-query: all query heads share one key-value head (arXiv 1911.02150)."""
     MLA = "MLA"
     """Multi-head latent: keys and values are expanded from a compressed latent (arXiv 2405.04434)."""
+    HYBRID = "hybrid"
+    """Attention in some layers, or beside something else that mixes tokens."""
 
 
 class QkNorm(StrEnum):
@@ -58,7 +60,7 @@ class QkNorm(StrEnum):
     """A norm of each head without a learned scale (MobileLLM-R1)."""
 
 
-class SlidingWindow(Struct, frozen=True):
+class SlidingWindow(Struct, frozen=True, kw_only=True):
     """Attention that sees only the last tokens, in some or all layers."""
 
     size: int
@@ -97,7 +99,7 @@ class Mla(Struct, frozen=True, kw_only=True):
     cache holds the latent; otherwise they are one matrix, and the cache holds expanded keys and values."""
 
 
-class Attention(Struct, frozen=True):
+class Attention(Struct, frozen=True, kw_only=True):
     """The attention of a layer."""
 
     heads: PerLayer
@@ -155,7 +157,7 @@ class MixerKind(StrEnum):
     """A gated delta rule, linear in the context (arXiv 2412.06464)."""
 
 
-class Mixer(Struct, frozen=True):
+class Mixer(Struct, frozen=True, kw_only=True):
     """What mixes tokens without attention, and where (hybrid models)."""
 
     kind: MixerKind
@@ -193,7 +195,7 @@ class Activation(StrEnum):
     SILU = "silu"
 
 
-class Ffn(Struct, frozen=True):
+class Ffn(Struct, frozen=True, kw_only=True):
     """The feed-forward network of a layer."""
 
     intermediate: PerLayer
@@ -230,7 +232,7 @@ class NormPlacement(StrEnum):
     """Before and after (Gemma-2, Gemma-3)."""
 
 
-class Norm(Struct, frozen=True):
+class Norm(Struct, frozen=True, kw_only=True):
     """The normalization layers."""
 
     kind: NormKind
@@ -258,7 +260,7 @@ class PositionKind(StrEnum):
     NONE = "none"
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, kw_only=True):
     """Positions."""
 
     kind: PositionKind
@@ -273,7 +275,7 @@ class Position(Struct, frozen=True):
     """Rows of a learned table before that of the first position (2 in OPT): it has `context` + `offset` rows."""
 
 
-class Embedding(Struct, frozen=True):
+class Embedding(Struct, frozen=True, kw_only=True):
     """The token embedding and the language-model head."""
 
     tied: bool
@@ -290,7 +292,7 @@ class Embedding(Struct, frozen=True):
     """Logits are squeezed into plus and minus this by a tanh (Gemma-2); None: they are not."""
 
 
-class Multipliers(Struct, frozen=True):
+class Multipliers(Struct, frozen=True, kw_only=True):
     """Constants that scale the streams (maximal update parametrization, arXiv 2203.03466); None: one."""
 
     embedding: float | None = None
@@ -303,7 +305,7 @@ class Multipliers(Struct, frozen=True):
     """The logits are divided by it."""
 
 
-class ListedTensor(Struct, frozen=True):
+class ListedTensor(Struct, frozen=True, kw_only=True):
     """A tensor that is listed because no other field implies it."""
 
     name: str
@@ -354,6 +356,11 @@ class Architecture(Struct, frozen=True, kw_only=True):
     """Constants that scale the streams."""
     listed: tuple[ListedTensor, ...] = ()
     """The tensors of all layers one by one, where the rules do not fit (Zamba2, Hymba); none: the rules fit."""
+
+    @property
+    def attention_kind(self) -> AttentionKind:
+        """MHA, GQA, MQA or MLA, or hybrid."""
+        return self.attention.kind if self.mixer is None else AttentionKind.HYBRID
 
     def per_layer(self, value: PerLayer) -> tuple[int, ...]:
         """A `PerLayer` field with one value a layer.

@@ -6,7 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from slm_atlas.catalog.schema import Architecture, BlockKind, Model, PerLayer
+import msgspec
+
+from slm_atlas.catalog.architecture import Architecture, PerLayer
+from slm_atlas.catalog.equivalents import runnable
+from slm_atlas.catalog.schema import Model
 
 SECTIONS = ("identity", "params", "architecture", "training")
 """The parts of a model that must each have a source."""
@@ -17,7 +21,7 @@ _RELEASE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
 def check(model: Model) -> list[str]:
     """What is wrong with a model; nothing, if the list is empty. Each problem starts with the key it is about."""
-    return [*_identity(model), *_sources(model), *_shape(model.architecture)]
+    return [*_identity(model), *_sources(model), *_shape(model.architecture), *_equivalent(model)]
 
 
 def repeated_ids(models: Iterable[Model]) -> list[str]:
@@ -54,18 +58,36 @@ def _names_a_fact(model: Model, key: str) -> bool:
     return True
 
 
+def _equivalent(model: Model) -> Iterator[str]:
+    if model.equivalent is None:
+        return
+    if model.architecture.gguf is not None:
+        yield "$.equivalent: there is one, though llama.cpp runs the model itself"
+        return
+    try:
+        arch = runnable(model)
+    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        yield f"$.equivalent.changes: {error}"
+        return
+    if arch is None or arch.gguf is None:
+        yield "$.equivalent.changes: `gguf` is missing"
+    else:
+        yield from _shape(arch)
+
+
 def _shape(arch: Architecture) -> Iterator[str]:
     fields: dict[str, PerLayer] = {
         "layers": arch.layers,
         "hidden": arch.hidden,
         "vocab": arch.vocab,
         "context": arch.context,
+        "repeat": arch.repeat,
         "attention.heads": arch.attention.heads,
         "attention.kv_heads": arch.attention.kv_heads,
         "attention.head_dim": arch.attention.head_dim,
         "ffn.intermediate": arch.ffn.intermediate,
     }
-    unfit = [*_bad_values(arch, fields), *_bad_blocks(arch)]
+    unfit = [*_bad_values(arch, fields), *_bad_mixer(arch)]
     yield from unfit or _bad_heads(arch)
 
 
@@ -79,14 +101,19 @@ def _bad_values(arch: Architecture, fields: dict[str, PerLayer]) -> Iterator[str
         yield f"$.architecture.position.rotary_fraction: {arch.position.rotary_fraction} is not in (0, 1]"
 
 
-def _bad_blocks(arch: Architecture) -> Iterator[str]:
-    blocks = arch.blocks or ()
-    if arch.blocks is not None and len(blocks) != arch.layers:
-        yield f"$.architecture.blocks: {len(blocks)} values for {arch.layers} layers"
-    if any(block is not BlockKind.ATTENTION for block in blocks) and arch.mixer is None:
-        yield "$.architecture.mixer: missing, though not all blocks are attention"
-    if arch.blocks is None and arch.mixer is not None:
-        yield "$.architecture.blocks: missing, though there is a mixer"
+def _bad_mixer(arch: Architecture) -> Iterator[str]:
+    mixer = arch.mixer
+    if mixer is None:
+        return
+    beyond = [layer for layer in mixer.attention_layers if not 0 <= layer < arch.layers]
+    if beyond:
+        yield f"$.architecture.mixer.attention_layers: no layer {beyond[0]} among {arch.layers}"
+    if mixer.width <= 0 or mixer.conv_kernel <= 0:
+        yield f"$.architecture.mixer: width {mixer.width} and conv_kernel {mixer.conv_kernel} must be positive"
+    parts = {"heads": mixer.heads, "groups": mixer.groups}
+    for name, count in parts.items():
+        if count and mixer.width % count:
+            yield f"$.architecture.mixer.{name}: {mixer.width} channels are not divisible by {count}"
 
 
 def _bad_heads(arch: Architecture) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import msgspec
-
 from slm_atlas.catalog.architecture import Architecture, Struct
 
 
@@ -20,7 +18,7 @@ class SourceKind(StrEnum):
     """Believed, but not confirmed against a source."""
 
 
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, kw_only=True):
     """Where a fact comes from."""
 
     kind: SourceKind
@@ -29,7 +27,7 @@ class Source(Struct, frozen=True):
     """The document, file or computation."""
 
 
-class Training(Struct, frozen=True):
+class Training(Struct, frozen=True, kw_only=True):
     """What the model was trained on, and how."""
 
     tokens_billion: float | None = None
@@ -66,7 +64,7 @@ class Verified(StrEnum):
     """Added up from the shapes: nothing in transformers builds it."""
 
 
-class CountsAs(Struct, frozen=True):
+class CountsAs(Struct, frozen=True, kw_only=True):
     """What the survey counts a model as, where that is not what it is."""
 
     attention: str | None = None
@@ -83,7 +81,7 @@ class CountsAs(Struct, frozen=True):
     """How we know."""
 
 
-class InPaper(Struct, frozen=True):
+class InPaper(Struct, frozen=True, kw_only=True):
     """Where the survey has the model."""
 
     v1: bool = False
@@ -104,7 +102,7 @@ class InPaper(Struct, frozen=True):
     """How it was identified."""
 
 
-class Equivalent(Struct, frozen=True):
+class Equivalent(Struct, frozen=True, kw_only=True):
     """A shape that llama.cpp can run in place of one it cannot."""
 
     changes: dict[str, str | int | float | bool]
@@ -170,14 +168,14 @@ class Model(Struct, frozen=True, kw_only=True):
         raise KeyError(field)
 
 
-class Family(Struct, frozen=True):
+class Family(Struct, frozen=True, kw_only=True):
     """One file of the catalogue: the models of a family."""
 
     models: tuple[Model, ...]
     """The models, small to large."""
 
 
-class Dataset(Struct, frozen=True):
+class Dataset(Struct, frozen=True, kw_only=True):
     """A set of training data."""
 
     name: str
@@ -200,7 +198,7 @@ class Dataset(Struct, frozen=True):
     """Where these facts come from."""
 
 
-class Algorithm(Struct, frozen=True):
+class Algorithm(Struct, frozen=True, kw_only=True):
     """A way of training."""
 
     name: str
@@ -215,14 +213,14 @@ class Algorithm(Struct, frozen=True):
     """Where these facts come from."""
 
 
-class Datasets(Struct, frozen=True):
+class Datasets(Struct, frozen=True, kw_only=True):
     """The file `datasets.toml`."""
 
     datasets: tuple[Dataset, ...]
     """All of them, by name."""
 
 
-class Algorithms(Struct, frozen=True):
+class Algorithms(Struct, frozen=True, kw_only=True):
     """The file `algorithms.toml`."""
 
     algorithms: tuple[Algorithm, ...]

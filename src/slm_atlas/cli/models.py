@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from slm_atlas.catalog import load
-from slm_atlas.catalog.schema import Architecture, Attention, Ffn, Model, Norm, NormPlacement, PerLayer, PositionKind
+from slm_atlas.catalog.architecture import Architecture, Attention, Ffn, Norm, NormPlacement, PerLayer, PositionKind
+from slm_atlas.catalog.schema import Model
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.params import count
 from slm_atlas.units import format_bytes, format_count

@@ -19,13 +19,13 @@ import numpy as np
 
 from slm_atlas.anatomy.costs import gqa_ratio
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
-from slm_atlas.anatomy.tensors import Tensor, inventory
-from slm_atlas.catalog.schema import Architecture, NormKind, PositionKind
+from slm_atlas.anatomy.tensor import Tensor
+from slm_atlas.anatomy.tensors import inventory
+from slm_atlas.catalog.architecture import Architecture, Part
 from slm_atlas.errors import UserError
 from slm_atlas.models.blocks import random_blocks
+from slm_atlas.models.metadata import RUNNABLE, add_architecture
 
-FORGEABLE = ("llama", "gptneox", "qwen2")
-"""Architectures (llama.cpp's names) whose metadata the forge can write."""
 FORGED_KEY = "slm_atlas.forged"
 """Metadata key that marks a file of random weights."""
 _CHUNK_BYTES = 16 * 2**20
@@ -60,12 +60,11 @@ def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> P
     Raises:
         UserError: the architecture cannot be forged, or the disk is full or read-only.
     """
-    arch = order.arch
-    if arch.gguf not in FORGEABLE:
-        known = ", ".join(FORGEABLE)
-        raise UserError(f"{order.name} cannot be forged: the forge knows the architectures {known}.", "slm models list")
-    tensors = inventory(arch)
-    types = order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(arch))
+    if order.arch.gguf not in RUNNABLE:
+        what = f"the architecture '{order.arch.gguf}'" if order.arch.gguf else "it"
+        raise UserError(f"{order.name} cannot be forged: llama.cpp does not run {what}.", "slm models list --runnable")
+    tensors = stored(order.arch)
+    types = order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(order.arch))
     try:
         with _part_of(path) as part:
             _write(part, order, tensors, types, on_progress)
@@ -123,9 +122,20 @@ def _pad(file: IO[bytes]) -> None:
     file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
 
 
+def stored(arch: Architecture) -> tuple[Tensor, ...]:
+    """The tensors of the file: the inventory, and constants that llama.cpp wants beside it."""
+    tensors = inventory(arch)
+    if arch.gguf != "gemma4":
+        return tensors
+    # Frequency factors of the layers that see everything (`gemma4.cpp`).
+    window = arch.attention.window
+    head_dim = (window.full_head_dim if window else None) or arch.attention.head_dim
+    return (*tensors, Tensor("rope_freqs.weight", (head_dim // 2,), Part.EMBEDDING, None, uses=0))
+
+
 def _write_tensor(file: IO[bytes], tensor: Tensor, kind: TensorType, rng: np.random.Generator) -> int:
-    if not tensor.is_matrix:
-        value = 1.0 if tensor.name.endswith("_norm.weight") else 0.0
+    value = _constant(tensor)
+    if value is not None:
         return file.write(np.full(tensor.size, value, dtype="<f4").data)
     blocks, per_chunk = tensor.size // kind.block.values, _CHUNK_BYTES // kind.block.bytes
     for first in range(0, blocks, per_chunk):
@@ -133,8 +143,17 @@ def _write_tensor(file: IO[bytes], tensor: Tensor, kind: TensorType, rng: np.ran
     return blocks * kind.block.bytes
 
 
+def _constant(tensor: Tensor) -> float | None:
+    """What a tensor that is not random is filled with: scales and factors one, biases zero, decay rates minus one."""
+    if tensor.name.endswith(("_norm.weight", "rope_freqs.weight")):
+        return 1.0
+    if tensor.name.endswith(".ssm_a"):
+        return -1.0
+    return None if tensor.is_matrix else 0.0
+
+
 def _write_header(part: Path, order: Order, tensors: tuple[Tensor, ...], types: Mapping[str, TensorType]) -> None:
-    assert order.arch.gguf is not None  # checked against FORGEABLE
+    assert order.arch.gguf is not None  # checked against RUNNABLE
     writer = gguf.GGUFWriter(part, order.arch.gguf)
     _add_metadata(writer, order)
     for tensor in tensors:
@@ -150,37 +169,15 @@ def _write_header(part: Path, order: Order, tensors: tuple[Tensor, ...], types: 
 
 
 def _add_metadata(writer: gguf.GGUFWriter, order: Order) -> None:
-    arch, attention = order.arch, order.arch.attention
     writer.add_name(f"{order.name} (random weights)")
     writer.add_bool(FORGED_KEY, True)
     writer.add_uint64("slm_atlas.seed", order.seed)
     writer.add_file_type(file_type(order.quantization))
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_block_count(arch.layers)
-    writer.add_context_length(arch.context)
-    writer.add_embedding_length(arch.hidden)
-    writer.add_feed_forward_length(_plain(arch.ffn.intermediate))
-    writer.add_head_count(_plain(attention.heads))
-    writer.add_head_count_kv(_plain(attention.kv_heads))
-    writer.add_key_length(attention.head_dim)
-    writer.add_value_length(attention.head_dim)
-    writer.add_vocab_size(arch.vocab)
-    if arch.norm.kind is NormKind.RMSNORM:
-        writer.add_layer_norm_rms_eps(arch.norm.eps)
-    else:
-        writer.add_layer_norm_eps(arch.norm.eps)
-    if arch.position.kind is PositionKind.ROPE:
-        writer.add_rope_dimension_count(int(attention.head_dim * arch.position.rotary_fraction))
-        writer.add_rope_freq_base(arch.position.theta)
-    if arch.gguf == "gptneox":
-        writer.add_parallel_residual(arch.parallel)
+    add_architecture(writer, order.arch)
     writer.add_tokenizer_model("none")
 
 
 def file_type(quantization: Quantization) -> int:
     """The number of a label in `general.file_type` (`llama_ftype`)."""
     return int(gguf.LlamaFileType[_FILE_TYPES.get(quantization.value, f"MOSTLY_{quantization.value}")])
-
-
-def _plain(value: int | tuple[int, ...]) -> int | list[int]:
-    return value if isinstance(value, int) else list(value)

@@ -10,7 +10,8 @@ from pathlib import Path
 import gguf
 
 from slm_atlas import catalog
-from slm_atlas.catalog.schema import Architecture, Model
+from slm_atlas.catalog.architecture import Architecture
+from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import UserError
 from slm_atlas.models.forge import FORGED_KEY
 from slm_atlas.models.header import Header, TensorInfo, read_header
