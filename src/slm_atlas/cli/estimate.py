@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from slm_atlas.anatomy import Estimate, Quantization, estimate
-from slm_atlas.anatomy.costs import KV_TYPE_BYTES
+from slm_atlas.anatomy.cache import KV_TYPE_BYTES
 from slm_atlas.cli.output import json_option, print_fields, print_json
 from slm_atlas.cli.params import count, label
 from slm_atlas.units import format_bytes, format_count
