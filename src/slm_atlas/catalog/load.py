@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
-from typing import Any
-
-import msgspec
 
 from slm_atlas.catalog.checks import check, repeated_ids
+from slm_atlas.catalog.reading import pick, read, refuse
 from slm_atlas.catalog.schema import Family, Model
 from slm_atlas.errors import UserError
-
-_IN_MODEL = re.compile(r"(?P<what>.*) - at `\$\.models\[(?P<index>\d+)\](?P<path>.*)`")
 
 
 @cache
@@ -39,12 +32,7 @@ def get(model_id: str) -> Model:
     Raises:
         UserError: there is none; names those that are spelled nearly the same.
     """
-    by_id = {model.id: model for model in models()}
-    if found := by_id.get(model_id.lower()):
-        return found
-    near = get_close_matches(model_id.lower(), by_id, n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UserError(f"No model '{model_id}' in the catalogue.{hint}", "slm models list")
+    return pick(model_id, {model.id: model for model in models()}, "model", "slm models list")
 
 
 def select(
@@ -78,25 +66,6 @@ def parse(text: str, filename: str) -> tuple[Model, ...]:
         UserError: not TOML, a key that is unknown, missing or of the wrong type, or a problem `check` finds; names the
             file, the model and the key, as `smollm.toml: smollm-135m: $.architecture.hidden: Expected ...`.
     """
-    try:
-        data = tomllib.loads(text)
-        family = msgspec.convert(data, Family)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{filename}: {error}") from None
-    except msgspec.ValidationError as error:
-        raise UserError(f"{filename}: {_locate(str(error), data)}") from None
-    problems = [f"{model.id}: {problem}" for model in family.models for problem in check(model)]
-    if problems:
-        raise UserError(f"{filename}: {'; '.join(problems)}")
+    family = read(text, filename, Family, "id")
+    refuse(filename, [f"{model.id}: {problem}" for model in family.models for problem in check(model)])
     return family.models
-
-
-def _locate(error: str, data: dict[str, Any]) -> str:
-    """An error of msgspec, with the model's id in place of its number."""
-    match = _IN_MODEL.fullmatch(error)
-    if match is None:
-        return error
-    index = int(match["index"])
-    table = data["models"][index]
-    model_id = table.get("id") if isinstance(table, dict) else None
-    return f"{model_id or f'model {index + 1}'}: ${match['path']}: {match['what']}"

@@ -177,7 +177,7 @@ class Family(Struct, frozen=True):
     """The models, small to large."""
 
 
-class Dataset(Struct, frozen=True):
+class Dataset(Struct, frozen=True, kw_only=True):
     """A set of training data."""
 
     name: str

@@ -10,6 +10,7 @@ import click
 
 from slm_atlas.catalog import load
 from slm_atlas.catalog.schema import Architecture, Attention, Ffn, Model, Norm, NormPlacement, PerLayer, PositionKind
+from slm_atlas.cli.entities import algorithms_command, datasets_command
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.params import count
 from slm_atlas.units import format_bytes, format_count
@@ -246,3 +247,7 @@ def _span(value: PerLayer) -> str:
 
 def _join(parts: Iterable[str | None]) -> str:
     return ", ".join(part for part in parts if part)
+
+
+command.add_command(datasets_command)
+command.add_command(algorithms_command)
