@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from slm_atlas.anatomy import Quantization
-from slm_atlas.catalog import Model, Selection, load, runnable
+from slm_atlas.catalog import Model, Selection, runnable, select
 from slm_atlas.catalog.architecture import AttentionKind
 from slm_atlas.cli.params import count, label, size
 
@@ -122,7 +122,7 @@ def chosen_models(
     chosen: Selection, *, fit: Fit | None = None, sort: str | None = None, descending: bool = False
 ) -> list[Model]:
     """The models a command is to show, in the order asked for."""
-    found: Iterable[Model] = load.select(chosen)
+    found: Iterable[Model] = select(chosen)
     if fit is not None:
         found = (model for model in found if fit.memory_of(model) <= fit.memory_bytes)
     if sort is not None:
