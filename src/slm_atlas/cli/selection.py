@@ -15,6 +15,8 @@ from slm_atlas.cli.params import count, label, size
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogued model is taken to be quantized as when nothing is said."""
+DEFAULT_CONTEXT = 4096
+"""Tokens of context for which memory is shown when nothing is said."""
 
 _OPTIONS = (
     click.option("--family", help="Only models of this family, such as SmolLM."),
@@ -58,29 +60,30 @@ class Fit(NamedTuple):
 
     memory_bytes: int
     """What there is."""
-    context: int
-    """Tokens of context wanted."""
+    context: int | None
+    """Tokens of context wanted; None: `DEFAULT_CONTEXT`, or what a model was trained for where that is less."""
     quantization: Quantization
     """How the weights are stored."""
 
     def memory_of(self, model: Model) -> int:
         """Bytes a model needs: weights, cache, compute and output buffers."""
-        return memory_of(model, self.quantization, self.context)
+        from slm_atlas.anatomy import estimate
 
+        arch = runnable(model) or model.architecture
+        context = self.context or min(DEFAULT_CONTEXT, arch.context)
+        return estimate(arch, self.quantization, context=context).memory_bytes
 
-def memory_of(model: Model, quantization: Quantization, context: int) -> int:
-    """Bytes a model needs in the engine; of one that llama.cpp cannot run, what its own shape would need."""
-    from slm_atlas.anatomy import estimate
-
-    arch = runnable(model) or model.architecture
-    return estimate(arch, quantization, context=context).memory_bytes
+    def holds(self, model: Model) -> bool:
+        """Whether a model fits in the memory, and was trained for the context."""
+        long_enough = self.context is None or model.architecture.context >= self.context
+        return long_enough and self.memory_of(model) <= self.memory_bytes
 
 
 def fit_options(function: Decorated) -> Decorated:
     """The options `--fits`, `--context` and `--quant`, given to the command as `fit` (None: not asked)."""
 
     @wraps(function)
-    def command(*, fits: int | None, context: int, quantization: Quantization, **options: Any) -> Any:  # noqa: ANN401
+    def command(*, fits: int | None, context: int | None, quantization: Quantization, **options: Any) -> Any:  # noqa: ANN401
         return function(fit=None if fits is None else Fit(fits, context, quantization), **options)
 
     for option in (
@@ -92,7 +95,11 @@ def fit_options(function: Decorated) -> Decorated:
             show_default=True,
             help="For --fits: how the weights are stored.",
         ),
-        click.option("--context", type=count, default="4096", show_default=True, help="For --fits: tokens of context."),
+        click.option(
+            "--context",
+            type=count,
+            help="For --fits: tokens of context, and only models trained for as many. Default: 4096, or fewer.",
+        ),
         click.option("--fits", type=size, help="Only models that fit in so much memory, such as 4GiB."),
     ):
         command = option(command)
@@ -124,7 +131,7 @@ def chosen_models(
     """The models a command is to show, in the order asked for."""
     found: Iterable[Model] = select(chosen)
     if fit is not None:
-        found = (model for model in found if fit.memory_of(model) <= fit.memory_bytes)
+        found = filter(fit.holds, found)
     if sort is not None:
         return sorted(found, key=SORTS[sort], reverse=descending)
     return list(found)[:: -1 if descending else 1]
