@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from slm_atlas.anatomy.cache import padded
-from slm_atlas.catalog.architecture import Architecture
+from slm_atlas.catalog.architecture import Architecture, NormKind
 
 _INPUT_FLOATS = 7
 """A token's inputs beside the mask, in units of four bytes: its id, position and output row, and where its key and its
 value go in the cache (eight bytes each)."""
+_ABOVE_INPUTS = {"phi3": 4, "openelm": 3, "lfm2": 3, "falcon-h1": 3}
+"""Architectures whose last stream lies above the inputs, unless it fits where the mask was: the logits then come on top
+of them and of so many streams."""
 _F32 = 4
 
 
@@ -15,29 +18,37 @@ def compute_bytes(arch: Architecture, context: int, micro_batch: int) -> int:
     """llama.cpp's compute buffer, modelled: the largest set of activations alive at once, with attention fused.
 
     Two moments compete. In the language-model head the logits of every token of the micro-batch stand beside two
-    residual streams; in small models this wins. In a layer the inputs are alive (the mask has two bytes for every
-    token of the context; see `_INPUT_FLOATS`), and beside them attention's or the FFN's vectors with the streams that
-    the allocator cannot yet reuse.
+    residual streams (three, where a LayerNorm is applied to it); in small models this wins. In a layer the inputs are
+    alive (the mask has two bytes for every token of the context; see `_INPUT_FLOATS`), and beside them attention's or
+    the FFN's vectors with the streams that the allocator cannot yet reuse.
 
-    Found by experiment with `llama_init_from_model` in llama-cpp-python 0.3.36, for llama, qwen2 and gptneox of three
-    layers or more. Over the catalogue's shapes, contexts of 100 to 32,768 and micro-batches of 32 and 512 it is exact
-    to 0.1 % in 120 of 122 cases and 4 % too small in the others, where the allocator leaves a gap. In shapes unlike
-    any model's (a vocabulary smaller than the FFN, an FFN no wider than the stream) it is off by up to 40 %.
+    Found by experiment with `llama_init_from_model` in llama-cpp-python 0.3.36, for models of three layers or more.
+    Where it is wrong, llama.cpp's allocator has left a gap: it places a vector in the smallest free piece that holds
+    it, and what is free depends on the order of all before. `benchmarks/memory_arithmetic.py` compares it with the
+    engine over the catalogue; `bench.simulate` asks the engine itself.
 
     >>> from slm_atlas.catalog import get
     >>> compute_bytes(get("smollm-135m").architecture, 512, 512) == (49152 + 2 * 576 + 1) * 512 * 4
     True
     """
-    tokens = min(context, micro_batch)
-    inputs = _INPUT_FLOATS + padded(context) / 2
-    layer = inputs + max(_attention_floats(arch), _ffn_floats(arch))
-    return round(max(arch.vocab + 2 * arch.hidden + 1, layer) * tokens * _F32)
+    tokens, mask = min(context, micro_batch), padded(context) / 2
+    layer = _INPUT_FLOATS + mask + max(_attention_floats(arch), _ffn_floats(arch))
+    return round(max(_head_floats(arch, mask), layer) * tokens * _F32)
+
+
+def _head_floats(arch: Architecture, mask: float) -> float:
+    above = _ABOVE_INPUTS.get(arch.gguf or "")
+    if above is not None and mask < arch.hidden:
+        return arch.vocab + above * arch.hidden + mask + _INPUT_FLOATS
+    streams = 3 if arch.norm.kind is NormKind.LAYERNORM and not arch.parallel else 2
+    return arch.vocab + streams * arch.hidden + 1
 
 
 def _attention_floats(arch: Architecture) -> int:
     attention = arch.attention
-    queries = max(arch.per_layer(attention.heads)) * attention.head_dim
-    keys = max(arch.per_layer(attention.kv_heads)) * attention.head_dim
+    size = max(map(arch.head_dim, range(arch.layers)))
+    queries = max(arch.per_layer(attention.heads)) * size
+    keys = max(arch.per_layer(attention.kv_heads)) * size
     if attention.fused_qkv:
         # Rotated queries and keys are new vectors beside the fused one, which still holds the values.
         return 2 * arch.hidden + 2 * queries + 3 * keys
@@ -46,5 +57,7 @@ def _attention_floats(arch: Architecture) -> int:
 
 def _ffn_floats(arch: Architecture) -> int:
     wide = max(arch.per_layer(arch.ffn.intermediate))
+    if arch.ffn.fused_gate:
+        return 3 * arch.hidden + 3 * wide
     # Gate, up and their product are three vectors; a plain activation is computed in place.
     return 4 * arch.hidden + (3 if arch.ffn.gated else 1) * wide

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.catalog.architecture import Architecture, Mixer, MixerKind, Mla, NormPlacement, Part, QkNorm
 
-FFN_NORM = {"qwen35": "post_attention_norm"}
-"""Names of the norm before the FFN, where it is not `ffn_norm`."""
-
 
 def one_layer(arch: Architecture, layer: int) -> Iterator[Tensor]:
     """All tensors of a layer."""
@@ -23,8 +20,7 @@ def one_layer(arch: Architecture, layer: int) -> Iterator[Tensor]:
     if post:
         yield from norm(arch, f"blk.{layer}.post_attention_norm", arch.hidden, layer)
     if pre and not arch.norm.shared:
-        name = FFN_NORM.get(arch.gguf or "", "ffn_norm")
-        yield from norm(arch, f"blk.{layer}.{name}", arch.hidden, layer)
+        yield from _ffn_norm(arch, layer)
     if not arch.ffn.shared:
         yield from _ffn(arch, layer)
     if post:
@@ -39,6 +35,15 @@ def norm(arch: Architecture, name: str, width: int, layer: int | None) -> Iterat
         yield Tensor(f"{name}.weight", (width,), Part.NORM, layer)
     if arch.norm.bias:
         yield Tensor(f"{name}.bias", (width,), Part.NORM, layer)
+
+
+def _ffn_norm(arch: Architecture, layer: int) -> Iterator[Tensor]:
+    if arch.gguf == "falcon-h1":
+        # `falcon-h1.cpp` asks for this one name without the suffix.
+        yield _vector("ffn_norm", arch.hidden, layer)
+        return
+    name = "post_attention_norm" if arch.gguf == "qwen35" else "ffn_norm"
+    yield from norm(arch, f"blk.{layer}.{name}", arch.hidden, layer)
 
 
 def _linear(

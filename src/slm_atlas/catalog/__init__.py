@@ -3,8 +3,9 @@
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.checks import check
 from slm_atlas.catalog.equivalents import runnable
-from slm_atlas.catalog.load import Selection, get, models, parse, select
+from slm_atlas.catalog.load import get, models, parse
 from slm_atlas.catalog.schema import Model, Source, SourceKind, Training
+from slm_atlas.catalog.selection import Selection, select
 
 __all__ = [
     "Architecture",

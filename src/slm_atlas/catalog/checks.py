@@ -21,7 +21,7 @@ _RELEASE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
 def check(model: Model) -> list[str]:
     """What is wrong with a model; nothing, if the list is empty. Each problem starts with the key it is about."""
-    return [*_identity(model), *_sources(model), *_shape(model.architecture), *_equivalent(model)]
+    return [*_identity(model), *_sources(model), *shape_problems(model.architecture), *_equivalent(model)]
 
 
 def repeated_ids(models: Iterable[Model]) -> list[str]:
@@ -72,10 +72,11 @@ def _equivalent(model: Model) -> Iterator[str]:
     if arch is None or arch.gguf is None:
         yield "$.equivalent.changes: `gguf` is missing"
     else:
-        yield from _shape(arch)
+        yield from shape_problems(arch)
 
 
-def _shape(arch: Architecture) -> Iterator[str]:
+def shape_problems(arch: Architecture) -> Iterator[str]:
+    """What is wrong with a shape; each problem starts with the key it is about."""
     fields: dict[str, PerLayer] = {
         "layers": arch.layers,
         "hidden": arch.hidden,

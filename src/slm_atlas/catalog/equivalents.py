@@ -11,17 +11,24 @@ from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.schema import Model
 
 
-@lru_cache(maxsize=512)
 def runnable(model: Model) -> Architecture | None:
     """The architecture to forge for a model: its own, its equivalent's, or None where llama.cpp runs neither.
 
     Raises:
         msgspec.ValidationError: the equivalent changes a field that an architecture does not have.
+        KeyError: it changes a part that an architecture does not have.
     """
-    if model.architecture.gguf is not None or model.equivalent is None:
-        return model.architecture if model.architecture.gguf is not None else None
-    table: dict[str, Any] = msgspec.to_builtins(model.architecture)
-    for field, value in model.equivalent.changes.items():
+    if model.architecture.gguf is not None:
+        return model.architecture
+    if model.equivalent is None:
+        return None
+    return _changed(model.architecture, tuple(model.equivalent.changes.items()))
+
+
+@lru_cache(maxsize=256)
+def _changed(arch: Architecture, changes: tuple[tuple[str, object], ...]) -> Architecture:
+    table: dict[str, Any] = msgspec.to_builtins(arch)
+    for field, value in changes:
         *path, last = field.split(".")
         inner = table
         for key in path:

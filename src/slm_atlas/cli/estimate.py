@@ -1,23 +1,26 @@
-"""`slm estimate`: what a model would cost; nothing runs."""
+"""`slm estimate`: what a model would cost, or what each of many would; nothing runs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from slm_atlas.anatomy import Estimate, Quantization, estimate
-from slm_atlas.anatomy.costs import KV_TYPE_BYTES
-from slm_atlas.cli.output import json_option, print_fields, print_json
+from slm_atlas.anatomy.cache import KV_TYPE_BYTES
+from slm_atlas.catalog import Model, Selection
+from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.params import count, label
+from slm_atlas.cli.selection import DEFAULT_QUANTIZATION, chosen_models, selection_options, sort_options
 from slm_atlas.units import format_bytes, format_count
 
-DEFAULT = Quantization.Q4_K_M
-"""What a catalogued model is taken to be quantized as when nothing is said."""
+COLUMNS = ("Model", "Params", "Weights", "Bits", "KV cache", "Compute", "Memory", "Read a token", "FLOPs a token")
 
 quantization_option = click.option(
     "--quant",
     "quantization",
     type=label,
-    show_default=DEFAULT.value,
+    show_default=DEFAULT_QUANTIZATION.value,
     help=f"Quantization of a catalogued model: {', '.join(Quantization)}.",
 )
 
@@ -27,14 +30,24 @@ kv_type_option = click.option(
 
 
 @click.command(epilog="Example: slm estimate qwen2-0.5b --quant Q4_K_M --context 4096")
-@click.argument("model")
+@click.argument("model", required=False)
+@click.option("--all", "every", is_flag=True, help="All models of the catalogue, or those chosen, in one table.")
 @quantization_option
 @click.option("--context", type=count, default="4096", show_default=True, help="Tokens the KV cache holds.")
 @click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
 @kv_type_option
+@selection_options
+@sort_options
 @json_option
 def command(
-    model: str, quantization: Quantization | None, context: int, micro_batch: int, kv_type: str, json: bool
+    model: str | None,
+    every: bool,
+    quantization: Quantization | None,
+    chosen: Selection,
+    sort: str | None,
+    descending: bool,
+    json: bool,
+    **costs: Any,
 ) -> None:
     """Compute what a model costs; nothing runs.
 
@@ -42,16 +55,49 @@ def command(
     hf:OWNER/REPO/FILE.gguf. Weights and KV cache are exact, the compute buffer is modelled. With --quant, a file is
     taken as if it were quantized so.
     """
+    if every == (model is not None):
+        raise click.UsageError("Give a MODEL, or --all.")
+    if model is not None:
+        _one(model, quantization, json, costs)
+        return
+    found = chosen_models(chosen, sort=sort, descending=descending)
+    _many(found, quantization or DEFAULT_QUANTIZATION, json, costs)
+
+
+def _one(model: str, quantization: Quantization | None, json: bool, costs: dict[str, Any]) -> None:
     from slm_atlas.models.shape import shape_of
 
     found = shape_of(model)
-    mix = quantization or found.label or DEFAULT
-    types = None if quantization else found.types
-    result = estimate(found.arch, mix, context=context, micro_batch=micro_batch, kv_type=kv_type, types=types)
+    mix = quantization or found.label or DEFAULT_QUANTIZATION
+    result = estimate(found.arch, mix, types=None if quantization else found.types, **costs)
     if json:
         print_json({"model": found.name, **_plain(result)})
     else:
         _print(found.name, result)
+
+
+def _many(models: list[Model], quantization: Quantization, json: bool, costs: dict[str, Any]) -> None:
+    results = {model.id: estimate(model.architecture, quantization, **costs) for model in models}
+    if json:
+        print_json([{"model": name, **_plain(result)} for name, result in results.items()])
+    elif results:
+        print_table(COLUMNS, [_row(name, result) for name, result in results.items()], right=COLUMNS[1:])
+    else:
+        say("No model of the catalogue is like that.")
+
+
+def _row(name: str, found: Estimate) -> tuple[object, ...]:
+    return (
+        name,
+        format_count(found.params),
+        format_bytes(found.weight_bytes),
+        f"{found.bits_per_weight:.2f}",
+        format_bytes(found.kv_bytes),
+        format_bytes(found.compute_bytes),
+        format_bytes(found.memory_bytes),
+        format_bytes(found.decode_bytes_per_token),
+        format_count(found.decode_flops_per_token),
+    )
 
 
 def _plain(result: Estimate) -> dict[str, object]:

@@ -41,11 +41,15 @@ class LoadSettings(Struct, frozen=True):
     threads: int = 0
     """Threads; 0: as many as the process may use."""
     kv_type: str = "f16"
-    """Type of the KV cache: f32, f16, bf16 or q8_0."""
+    """Type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0."""
     flash_attention: bool | None = None
     """Fused attention on, off, or (None) as the engine chooses."""
     mmap: bool = True
     """Map the file rather than copy it."""
+    repack: bool = True
+    """Let the engine hold weights in another layout for faster kernels, where it has them."""
+    simulate: bool = False
+    """Only reckon what would be allocated: the model cannot be run, and the file's weights are not read."""
 
 
 class MemoryReport(Struct, frozen=True):

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import llama_cpp.llama_cpp as lib
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -28,7 +29,10 @@ Logits = npt.NDArray[np.float32]
 """Of one token, shape (n_vocab,)."""
 
 # Numbers of `ggml_type` (ggml.h): the bindings name only some of them.
-_KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8}
+_KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2}
+# Latent attention multiplies with stacks of matrices; where AMX has repacked those, llama.cpp aborts (ggml-backend.cpp:
+# no backend takes the product; seen with F16 and Q8_0).
+_NOT_REPACKED = ("deepseek2",)
 _BUFFER = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +([0-9.]+) MiB")
 _MAPPED = "_Mapped"
 _DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
@@ -75,9 +79,9 @@ class LlamaCpp:
         self._log.clear()
         self._baseline_bytes = process.resident_bytes()
         start = time.perf_counter()
-        self._model = lib.llama_model_load_from_file(settings.path.encode(), _model_params(settings))
-        if not self._model:
-            raise EngineRefused(f"llama.cpp did not load the model: {self._complaint()}")
+        self._load_model(settings)
+        if settings.repack and self._architecture() in _NOT_REPACKED:
+            self._load_model(msgspec.structs.replace(settings, repack=False))
         self._context = lib.llama_init_from_model(self._model, _context_params(settings))
         if not self._context:
             raise EngineRefused(f"llama.cpp made no context: {self._complaint()}")
@@ -85,6 +89,19 @@ class LlamaCpp:
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
         return self._load_report(load_s)
+
+    def _load_model(self, settings: LoadSettings) -> None:
+        if self._model:
+            lib.llama_model_free(self._model)
+            self._log.clear()
+        self._model = lib.llama_model_load_from_file(settings.path.encode(), _model_params(settings))
+        if not self._model:
+            raise EngineRefused(f"llama.cpp did not load the model: {self._complaint()}")
+
+    def _architecture(self) -> str:
+        text = ctypes.create_string_buffer(64)
+        lib.llama_model_meta_val_str(self._model, b"general.architecture", text, len(text))
+        return text.value.decode(errors="replace")
 
     def _load_report(self, load_s: float) -> LoadReport:
         text = ctypes.create_string_buffer(256)
@@ -303,7 +320,9 @@ class LlamaCpp:
 
 def _model_params(settings: LoadSettings) -> lib.llama_model_params:
     params = lib.llama_model_default_params()
-    params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if settings.mmap else lib.LLAMA_LOAD_MODE_NONE
+    params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if settings.mmap and not settings.simulate else lib.LLAMA_LOAD_MODE_NONE
+    params.use_extra_bufts = settings.repack
+    params.no_alloc = settings.simulate
     params.n_gpu_layers = 0
     return params
 

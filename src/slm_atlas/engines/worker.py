@@ -182,6 +182,8 @@ class Worker:
 def _spawn(log: IO[bytes], *, spin: bool) -> subprocess.Popen[bytes]:
     # Read by the OpenMP runtime that llama.cpp is built with; what the user set stands.
     environment = dict(os.environ) if spin else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    # Without it an abort starts a debugger, whose trace pushes the reason out of the log's end.
+    environment.setdefault("GGML_NO_BACKTRACE", "1")
     # Not `-m`: the package imports this module itself, and Python warns of a module that is run after its import.
     command = [sys.executable, "-c", "from slm_atlas.engines.worker import main; main()"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)

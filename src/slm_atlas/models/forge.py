@@ -145,7 +145,7 @@ def _write_tensor(file: IO[bytes], tensor: Tensor, kind: TensorType, rng: np.ran
 
 def _constant(tensor: Tensor) -> float | None:
     """What a tensor that is not random is filled with: scales and factors one, biases zero, decay rates minus one."""
-    if tensor.name.endswith(("_norm.weight", "rope_freqs.weight")):
+    if tensor.name.endswith(("_norm.weight", "_norm", "rope_freqs.weight")):
         return 1.0
     if tensor.name.endswith(".ssm_a"):
         return -1.0

@@ -75,13 +75,27 @@ def read_header(path: Path) -> Header:
     """
     try:
         with path.open("rb") as file:
-            return _read(file)
+            return header_of(file, str(path))
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.", "slm models list, or give the path of a GGUF") from None
-    except (_Broken, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a whole GGUF file: {error}.", "download or convert it again") from None
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def header_of(file: IO[bytes], name: str) -> Header:
+    """Read the header that an open file begins with.
+
+    Args:
+        file: at its beginning; it is read as far as the header goes, and never backwards.
+        name: what to call it in errors.
+
+    Raises:
+        UserError: it is not a GGUF, or is cut short or corrupted in its header.
+    """
+    try:
+        return _read(file)
+    except (_Broken, UnicodeDecodeError) as error:
+        raise UserError(f"{name} is not a whole GGUF file: {error}.", "download or convert it again") from None
 
 
 def _read(file: IO[bytes]) -> Header:

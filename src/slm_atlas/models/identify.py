@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,12 +11,17 @@ from pathlib import Path
 import gguf
 
 from slm_atlas import catalog
+from slm_atlas.anatomy import inventory
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import UserError
 from slm_atlas.models.forge import FORGED_KEY
 from slm_atlas.models.header import Header, TensorInfo, read_header
+from slm_atlas.models.reading import CONSTANTS
 from slm_atlas.store.records import Artifact
+
+_COMPARED = ("block_count", "embedding_length", "context_length")
+"""Keys that tell most models apart, before their tensors are compared."""
 
 
 def identify(path: Path, origin: str) -> Artifact:
@@ -96,7 +102,7 @@ def quantization_label(header: Header) -> str:
 
 def match_catalogue(header: Header) -> Model | None:
     """The one model of the catalogue that has this file's shape; None where there is none, or more than one."""
-    matches = [model for model in catalog.models() if _same_shape(model.architecture, header)]
+    matches = [model for model in catalog.models() if _same_shape(catalog.runnable(model), header)]
     forged = header.metadata.get(FORGED_KEY)
     if forged and len(matches) > 1:
         named = str(header.metadata.get("general.name", "")).removesuffix(" (random weights)")
@@ -104,22 +110,18 @@ def match_catalogue(header: Header) -> Model | None:
     return matches[0] if len(matches) == 1 else None
 
 
-def _same_shape(arch: Architecture, header: Header) -> bool:
-    def key(name: str) -> object:
-        value = header.metadata.get(f"{header.architecture}.{name}")
-        return tuple(value) if isinstance(value, list) else value
-
-    return arch.gguf == header.architecture and all(
-        (
-            key("block_count") == arch.layers,
-            key("embedding_length") == arch.hidden,
-            key("feed_forward_length") == arch.ffn.intermediate,
-            key("attention.head_count") == arch.attention.heads,
-            key("attention.head_count_kv") in (None, arch.attention.kv_heads),
-            key("context_length") == arch.context,
-            key("rope.freq_base") in (None, arch.position.theta),
-        )
-    )
+def _same_shape(arch: Architecture | None, header: Header) -> bool:
+    """The same tensors, the same context, and the same base of the rotary frequencies where the file gives one."""
+    if arch is None or arch.gguf != header.architecture:
+        return False
+    keys = {name: header.metadata.get(f"{arch.gguf}.{name}") for name in (*_COMPARED, "rope.freq_base")}
+    theta = keys.pop("rope.freq_base")
+    if list(keys.values()) != [arch.layers, arch.hidden, arch.context]:
+        return False
+    if theta is not None and not math.isclose(float(str(theta)), arch.position.theta, rel_tol=1e-6):
+        return False
+    found = {(tensor.name, tensor.shape) for tensor in header.tensors if tensor.name not in CONSTANTS}
+    return found == {(tensor.name, tensor.shape) for tensor in inventory(arch)}
 
 
 def file_name(path: Path, header: Header) -> str:

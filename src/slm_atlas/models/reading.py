@@ -266,7 +266,7 @@ class _File:
             embedding=self._number("embedding_scale"),
             residual=self._number("residual_scale"),
             attention=self._number("attention.scale"),
-            logits=1 / logits if logits and self._kind == "minicpm" else logits,
+            logits=round(1 / logits, 6) if logits and self._kind == "minicpm" else logits,
         )
         return None if found == Multipliers() else found
 
@@ -292,7 +292,8 @@ class _File:
 
     def _number(self, key: str) -> float | None:
         value = self._get(key)
-        return float(value) if isinstance(value, int | float) else None
+        # Numbers are stored in float32: its seven digits are the number that was written.
+        return float(f"{value:.7g}") if isinstance(value, int | float) else None
 
     def _per_layer(self, key: str, default: PerLayer | None = None) -> PerLayer:
         value = self._get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from slm_atlas import catalog
@@ -10,8 +11,9 @@ from slm_atlas.catalog.architecture import (
     Architecture,
 )
 from slm_atlas.errors import UserError
+from slm_atlas.models import hub
 from slm_atlas.models.fetch import is_forged, locate
-from slm_atlas.models.header import Header, read_header
+from slm_atlas.models.header import Header, header_of, read_header
 from slm_atlas.models.identify import file_name, quantization_label, type_name
 from slm_atlas.models.reading import architecture
 
@@ -30,7 +32,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(model: str) -> Shape:
-    """The shape of a catalogue id, a path, `pypi:NAME` or `hf:OWNER/REPO/FILE`.
+    """The shape of a catalogue id, a path, `pypi:NAME` or `hf:OWNER/REPO/FILE`; of the last, only the header is read.
 
     Raises:
         UserError: no such model, or a file whose architecture or tensor types are not known here.
@@ -38,14 +40,33 @@ def shape_of(model: str) -> Shape:
     if is_forged(model):
         found = catalog.get(model)
         return Shape(found.name, found.architecture, None, None)
-    path = locate(model).path
-    header = read_header(path)
+    name, header = file_header(model)
     label = quantization_label(header)
     known = Quantization(label) if label in list(Quantization) else None
-    return Shape(file_name(path, header), architecture(header), known, _types(header))
+    return Shape(file_name(name, header), architecture(header), known, tensor_types_of(header))
 
 
-def _types(header: Header) -> dict[str, TensorType]:
+def file_header(model: str) -> tuple[Path, Header]:
+    """The name and the header of a file: a path, `pypi:NAME` or `hf:OWNER/REPO/FILE`.
+
+    Raises:
+        UserError: there is no such file, or it is not a GGUF.
+    """
+    scheme, _, rest = model.partition(":")
+    if scheme != "hf":
+        path = locate(model).path
+        return path, read_header(path)
+    repo, file = hub.parse(rest)
+    with hub.reading(repo, file) as remote:
+        return Path(file), header_of(remote, model)
+
+
+def tensor_types_of(header: Header) -> dict[str, TensorType]:
+    """The type of each tensor of a file.
+
+    Raises:
+        UserError: a type is not known here.
+    """
     found = {tensor.name: type_name(tensor.type_number) for tensor in header.tensors}
     unknown = sorted({kind for kind in found.values() if kind not in list(TensorType)})
     if unknown:
