@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,21 @@ def survey_figures(
     return [figure for figure in found if figure is not None]
 
 
-def write_figures(figures: Sequence[Figure], folder: Path, form: Form) -> list[Path]:
+def write_figures(figures: Sequence[Figure], folder: Path, form: Form, tables: Mapping[str, str]) -> list[Path]:
     """Write each figure's picture, and its data as CSV beside it.
+
+    Args:
+        figures: what to write.
+        folder: where to; made if it is missing.
+        form: of the pictures.
+        tables: CSV to write beside them, by name.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    files = {}
-    for figure in figures:
-        files[folder / f"{figure.name}.{form}"] = picture(figure, form)
-        files[folder / f"{figure.name}.csv"] = figure.csv().encode()
+    files = {folder / f"{figure.name}.{form}": picture(figure, form) for figure in figures}
+    data = {figure.name: figure.csv() for figure in figures} | dict(tables)
+    files |= {folder / f"{name}.csv": text.encode() for name, text in data.items()}
     try:
         for path, content in files.items():
             write(path, content)

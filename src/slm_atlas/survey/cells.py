@@ -38,8 +38,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """The models that make the difference, as far as known."""
     verdict: Verdict
     """Equal, explained, or not."""
-    explanation: str
-    """Why it differs, or what is known of it; empty where it does not."""
+    reasons: tuple[str, ...]
+    """Why it differs; of a number that does not come out as the paper counts, first what is known of it."""
 
 
 def remark(figure: str, cell: str) -> tuple[Verdict, str]:

@@ -202,7 +202,7 @@ FACETS = (
         order=("tied", "untied"),
     ),
     Facet(
-        name="tokens-per-parameter",
+        name="tokens-bins",
         title="Training tokens a parameter",
         labels=_tokens_labels,
         order=TOKENS_BINS,
@@ -236,7 +236,12 @@ MEASURES = (
     Measure(name="width", title="Model width", value=lambda model: model.architecture.hidden),
     Measure(name="context", title="Context (tokens)", value=lambda model: model.architecture.context),
     Measure(name="tokens", title="Training tokens (billions)", value=lambda model: model.training.tokens_billion),
-    Measure(name="tokens-ratio", title="Training tokens a parameter", value=tokens_per_parameter, reference=CHINCHILLA),
+    Measure(
+        name="tokens-per-parameter",
+        title="Training tokens a parameter",
+        value=tokens_per_parameter,
+        reference=CHINCHILLA,
+    ),
     Measure(name="embedding-share", title="Embedding and head (% of parameters)", value=embedding_share),
 )
 """The facets with numbers."""

@@ -53,7 +53,7 @@ def _params(point: paper.TokensPoint, model: Model) -> Cell:
     if _close(true, point.params_billion, PARAMS_CLOSE):
         outcome = (Verdict.EQUAL, "")
     elif nominal is not None and _close(nominal, point.params_billion, PARAMS_CLOSE):
-        outcome = (Verdict.EXPLAINED, f"Drawn at the size in its name; it has {true:.2f}B parameters.")
+        outcome = (Verdict.EXPLAINED, "Drawn at the size in its name.")
     else:
         outcome = remark("4", name)
     return _cell(name, point.params_billion, nominal or true, true, model.id, outcome)
@@ -71,7 +71,7 @@ def _cell(
         true=true,
         models=() if verdict is Verdict.EQUAL else (model_id,),
         verdict=verdict,
-        explanation=text,
+        reasons=(text,) if text else (),
     )
 
 

@@ -58,9 +58,9 @@ def figure_2a(models: Sequence[Model]) -> Iterator[Cell]:
 def figure_2b(models: Sequence[Model]) -> Iterator[Cell]:
     """The bars, and how many models each half-year has."""
     fig = paper.fig2()
-    everything = Facet(name="models", title="Models", labels=lambda _: ("all",), order=("all",))
+    everything = Facet(name="models", title="Models", labels=lambda _: ("",), order=("",))
     for facet in (everything, *FACETS):
-        bars = {"all": fig.models} if facet is everything else fig.bars.get(facet.name, {})
+        bars = {"": fig.models} if facet is everything else fig.bars.get(facet.name, {})
         drawn = {
             (period, _ours(label)): count
             for label, counts in bars.items()
@@ -132,11 +132,11 @@ def _counts(
 
 def _cell(figure: str, name: str, numbers: tuple[int, int, int], reasons: Sequence[tuple[Model, str]]) -> Cell:
     shown, counted, true = numbers
-    sentences = list(_sentences(reasons))
+    found = list(_sentences(reasons))
     verdict = Verdict.EXPLAINED if reasons else Verdict.EQUAL
     if shown != counted:
         verdict, text = remark(figure, name)
-        sentences.insert(0, text)
+        found.insert(0, text)
     return Cell(
         figure=figure,
         cell=name,
@@ -145,7 +145,7 @@ def _cell(figure: str, name: str, numbers: tuple[int, int, int], reasons: Sequen
         true=true,
         models=tuple(model.id for model, _ in reasons),
         verdict=verdict,
-        explanation=" ".join(sentences),
+        reasons=tuple(found),
     )
 
 

@@ -63,7 +63,7 @@ def difference(model: Model, facet: Facet, label: str, period: Period | None) ->
     if facet.several and (label in was) != (label in now):
         parts.append(f"{'counted' if label in was else 'not counted'} for {label} ({basis})")
     elif not facet.several and was != now:
-        parts.append(f"counted as {', '.join(was)}, is {', '.join(now)} ({basis})")
+        parts.append(f"counted as {', '.join(was)}, but {', '.join(now)} ({basis})")
     then, since = (released(model, counted=view) for view in (True, False))
     if period and period.of(then) != period.of(since):
         parts.append(f"dated {then}, released {since}")
