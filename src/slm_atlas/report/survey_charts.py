@@ -74,16 +74,20 @@ def tokens(rows: Rows, paper_rows: Rows, ratios: Sequence[float], axes: tuple[Ax
     color = alt.Color("year:O", title="Released", scale=scale, legend=alt.Legend(orient="right", columns=1))
     base = alt.Chart(inline(rows)).encode(x=x, y=y)
     tips = tooltips(rows, "model", "year", "params_millions", "tokens_billions", "tokens_per_parameter")
-    names = base.transform_filter("datum.named").mark_text(align="right", dx=-9)
+    names = base.transform_filter("datum.named").encode(text="model:N")
+    left = f"datum.params_millions < {4 * axes[0].low}"  # where there is no room for a name before the point
     layers: list[alt.Chart] = [
         *(layer for ratio in ratios for layer in _ratio_line(ratio, axes, reference=ratio == ratios[0])),
         base.mark_point(filled=True, size=70, opacity=0.85).encode(color=color, tooltip=tips),
-        names.encode(text="model:N"),
+        names.transform_filter(left).mark_text(align="left", dx=6, dy=-12),
+        names.transform_filter(f"!({left})").mark_text(align="right", dx=-9),
     ]
+    title = "Training tokens against parameters"
     if paper_rows:
+        title += " (squares: as drawn in the survey's Figure 4)"
         squares = alt.Chart(inline(paper_rows)).mark_point(shape="square", size=130, color="currentColor", opacity=0.45)
         layers.append(squares.encode(x=x, y=y, tooltip=tooltips(paper_rows, *paper_rows[0])))
-    return finished(alt.layer(*layers).properties(width=SIZE[0], height=SIZE[1]))
+    return finished(alt.layer(*layers).properties(width=SIZE[0], height=SIZE[1], title=title))
 
 
 def _ratio_line(ratio: float, axes: tuple[Axis, Axis], *, reference: bool) -> tuple[alt.Chart, alt.Chart]:
@@ -103,10 +107,11 @@ def _ratio_line(ratio: float, axes: tuple[Axis, Axis], *, reference: bool) -> tu
     return line, start.encode(x=x, y=y, text="name:N")
 
 
-def usage(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
+def usage(title: str, rows: Rows, names: Sequence[str]) -> dict[str, Any]:
     """A circle a name and period: its area is the share of models, the number beside it their count.
 
     Args:
+        title: what the names are of.
         rows: `period`, `label`, `count`, `n`, `share`, `low`, `high`.
         names: from top to bottom.
     """
@@ -123,7 +128,13 @@ def usage(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
         base.mark_text(align="left", dx=17).encode(text="count:Q"),
     ]
     periods = len({row["period"] for row in rows})
-    return finished(alt.layer(*layers).properties(width=max(110 * periods, 200), height=30 * len(names)))
+    return finished(
+        alt.layer(*layers).properties(
+            width=max(110 * periods, 200),
+            height=30 * len(names),
+            title=f"{title}: models that use each, and their share (area)",
+        )
+    )
 
 
 def measure(rows: Rows, medians: Rows, title: str, axis: Axis, reference: float | None) -> dict[str, Any]:

@@ -98,7 +98,13 @@ def _usage_figure(models: Sequence[Model], facet: Facet) -> Figure | None:
         f"The {len(names)} most frequent of {len(total)}, over the {published} models of {len(models)} that name "
         "theirs: the number is how many models of the year, the circle's area their share of the year's models."
     )
-    return Figure(name=facet.name, title=facet.title, caption=caption, spec=survey_charts.usage(rows, names), rows=rows)
+    return Figure(
+        name=facet.name,
+        title=facet.title,
+        caption=caption,
+        spec=survey_charts.usage(facet.title, rows, names),
+        rows=rows,
+    )
 
 
 def _plain(rows: Sequence[Share]) -> Rows:
