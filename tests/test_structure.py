@@ -29,15 +29,16 @@ ALLOWED = {
     "store": set[str](),
     "catalog": set[str](),
     "anatomy": {"catalog"},
+    "survey": {"catalog", "anatomy"},
     "models": {"catalog", "anatomy", "store"},
     "engines": set[str](),
     "bench": MEASURING,
     "evals": MEASURING,
     "studies": MEASURING | {"bench", "evals"},
     "insights": {"store", "catalog", "anatomy"},
-    "report": {"store", "catalog", "anatomy", "insights"},
+    "report": {"store", "catalog", "anatomy", "survey", "insights"},
     "advisor": {"store", "catalog", "anatomy", "insights"},
-    "cli": MEASURING | {"bench", "evals", "studies", "insights", "report", "advisor"},
+    "cli": MEASURING | {"bench", "evals", "studies", "survey", "insights", "report", "advisor"},
 }
 """What each part may import, beside itself and the bottom modules."""
 

@@ -78,7 +78,7 @@ def latency(rows: Rows, curves: Mapping[str, Rows], titles: Mapping[str, str]) -
         shown = [row for row in rows if row["phase"] == phase]
         y = axis_of([row[end] or row["ms"] for row in shown for end in ("low", "high")] or [1.0], log=log)
         panels.append(_latency_panel(_placed(shown, x, y), curves[phase], x, y).properties(title=title))
-    return _finished(
+    return finished(
         alt.concat(*panels, columns=2, spacing=64, bounds="flush").resolve_scale(color="shared", shape="shared")
     )
 
@@ -89,11 +89,11 @@ def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.L
     known, legend = ["real", "forged (random weights)"], alt.Legend(orient="bottom")
     color = alt.Color("weights:N", scale=alt.Scale(domain=known, range=COLORS[:2]), title=None, legend=legend)
     form = alt.Shape("weights:N", scale=alt.Scale(domain=known, range=["circle", "diamond"]), title=None, legend=legend)
-    tips = _tooltips(rows, "model", "quantization", "weights", "params_millions", "ms", "low", "high", "n")
-    base = alt.Chart(_data(rows)).encode(x=x, y=y)
+    tips = tooltips(rows, "model", "quantization", "weights", "params_millions", "ms", "low", "high", "n")
+    base = alt.Chart(inline(rows)).encode(x=x, y=y)
     sides = sorted({(row["left"], row["slot"]) for row in rows})
     layers = [
-        alt.Chart(_data(curve)).mark_line(strokeDash=[5, 4], strokeWidth=1.25, color=GREY).encode(x=x, y=y),
+        alt.Chart(inline(curve)).mark_line(strokeDash=[5, 4], strokeWidth=1.25, color=GREY).encode(x=x, y=y),
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q", color=color),
         base.mark_point(filled=True, size=90, opacity=0.9).encode(color=color, shape=form, tooltip=tips),
         *(_names(base, *side) for side in sides if len(rows) <= MAX_NAMES),
@@ -137,9 +137,9 @@ def memory(rows: Rows, parts: Sequence[str], peak: str) -> dict[str, Any]:
         peak: the part that is the tick.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
-    base = alt.Chart(_data(rows)).encode(
-        y=alt.Y("model:N", title=None, sort=models, axis=_category_axis()),
-        tooltip=_tooltips(rows, "model", "part", "MiB", "low", "high", "n"),
+    base = alt.Chart(inline(rows)).encode(
+        y=alt.Y("model:N", title=None, sort=models, axis=category_axis()),
+        tooltip=tooltips(rows, "model", "part", "MiB", "low", "high", "n"),
     )
     color = alt.Color(
         "part:N",
@@ -155,7 +155,7 @@ def memory(rows: Rows, parts: Sequence[str], peak: str) -> dict[str, Any]:
     )
     ticks = base.transform_filter(f"datum.part == '{peak}'").mark_tick(color="currentColor", thickness=2.5, size=32)
     chart = alt.layer(bars, ticks.encode(x="MiB:Q"))
-    return _finished(chart.properties(width=640, height=_height(len(models))))
+    return finished(chart.properties(width=640, height=_height(len(models))))
 
 
 def accuracy(rows: Rows) -> dict[str, Any]:
@@ -165,9 +165,9 @@ def accuracy(rows: Rows) -> dict[str, Any]:
         rows: `task`, `model`, `percent`, `low`, `high`, `chance`, ...
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
-    base = alt.Chart(_data(rows)).encode(
-        y=alt.Y("task:N", title=None, axis=_category_axis()),
-        tooltip=_tooltips(rows, "model", "task", "percent", "low", "high", "chance", "n"),
+    base = alt.Chart(inline(rows)).encode(
+        y=alt.Y("task:N", title=None, axis=category_axis()),
+        tooltip=tooltips(rows, "model", "task", "percent", "low", "high", "chance", "n"),
     )
     if len(models) > 1:
         base = base.encode(yOffset=alt.YOffset("model:N", sort=models))
@@ -180,7 +180,7 @@ def accuracy(rows: Rows) -> dict[str, Any]:
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color),
         base.mark_point(filled=True, size=90, opacity=1).encode(x=x, color=color),
     ]
-    return _finished(
+    return finished(
         alt.layer(*layers).properties(width=640, height=_height(len({row["task"] for row in rows}), len(models)))
     )
 
@@ -190,11 +190,12 @@ def _height(lines: int, inside: int = 1) -> int:
     return lines * max(44 if lines <= 12 else 24, 16 * inside)
 
 
-def _data(rows: Rows) -> alt.InlineData:
+def inline(rows: Rows) -> alt.InlineData:
+    """Rows as a chart takes them."""
     return alt.InlineData(values=[dict(row) for row in rows])
 
 
-def _tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
+def tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
     """What a pointer shows of a row: numbers to four digits."""
     numbers = {field for field in fields if any(isinstance(row[field], int | float) for row in rows)}
     return [
@@ -202,11 +203,12 @@ def _tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
     ]
 
 
-def _category_axis() -> alt.Axis:
+def category_axis() -> alt.Axis:
+    """An axis of names: no line, no ticks."""
     return alt.Axis(ticks=False, domain=False, labelPadding=8)
 
 
-def _finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """The chart as a Vega-Lite value, in the page's colours and type."""
     text = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "titleFontSize": 12}
     lines = {

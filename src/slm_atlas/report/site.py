@@ -7,7 +7,6 @@ it to load anything. It depends on the measurements alone, so that the same stor
 from __future__ import annotations
 
 import base64
-import os
 from pathlib import Path
 
 import vl_convert
@@ -19,9 +18,7 @@ from slm_atlas.insights import claims, frame
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.report import tables
 from slm_atlas.report.figures import Figure, figures
-
-PNG_SCALE = 2.0
-"""Pixels a point of the pictures: sharp in print and on dense screens."""
+from slm_atlas.report.files import PNG_SCALE, write
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
@@ -47,10 +44,10 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     try:
         for figure in drawn:
             picture = pictures[figure.name]
-            _write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
-            _write(folder / "figures" / f"{figure.name}.svg", picture.encode())
-            _write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(picture, scale=PNG_SCALE))
-        _write(folder / "index.html", page.encode())
+            write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
+            write(folder / "figures" / f"{figure.name}.svg", picture.encode())
+            write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(picture, scale=PNG_SCALE))
+        write(folder / "index.html", page.encode())
     except OSError as error:
         raise UserError(f"The report cannot be written to {folder}: {error.strerror}.", "another folder") from error
     return folder / "index.html"
@@ -88,11 +85,3 @@ def _vega() -> str:
 def _data_uri(text: str, kind: str) -> str:
     """A text as an address that holds it."""
     return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

@@ -1,0 +1,229 @@
+"""What the survey's figures say: its measurements and counts, read from the vector figures its authors published.
+
+One JSON file a figure in `data/paper/`, each with how it was read (`method`), how exactly (`estimated_error`), and the
+faults found in it (`notes`, `checks`). The survey is arXiv 2409.15790, first version (2024-09).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any, TypeVar
+
+import msgspec
+
+from slm_atlas.errors import UserError
+
+FIGURES = range(2, 12)
+"""The figures that show data."""
+
+Read = TypeVar("Read", bound="Figure")
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of every figure; keys of a file that no field names are left to `figure`."""
+
+    what: str
+    """What it shows."""
+    notes: tuple[str, ...]
+    """What to know before using it, faults of the figure among it."""
+    method: str
+    """How it was read."""
+
+
+class Wedge(msgspec.Struct, frozen=True, kw_only=True):
+    """A wedge of a pie of Figure 2a."""
+
+    share_percent: float
+    """Its angle, in percent of the circle."""
+    printed: str | None
+    """The percentage beside it."""
+    count: int
+    """The models it stands for: its share of the models the pie counts."""
+
+
+class Fig2(Figure, frozen=True, kw_only=True):
+    """Figure 2: the architectures of the survey's models; a by facet, b by facet and half-year."""
+
+    pies: dict[str, dict[str, Wedge]]
+    """Figure 2a, by facet and label."""
+    periods: tuple[str, ...]
+    """The half-years of Figure 2b."""
+    models: tuple[int, ...]
+    """How many models each half-year has."""
+    bars: dict[str, dict[str, tuple[int, ...]]]
+    """Figure 2b: models by facet and label, a number a half-year."""
+
+
+class Fig3(Figure, frozen=True, kw_only=True):
+    """Figure 3: which data sets the survey's models were trained on."""
+
+    uses: dict[str, dict[str, int]]
+    """By year and data set: how many models of the year used it."""
+    total_uses: dict[str, int]
+    """By year: uses of all data sets."""
+
+
+class TokensPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in Figure 4."""
+
+    model_id: str
+    """Which model of the catalogue it is, by our reading."""
+    model: str
+    """What it was taken for, in words."""
+    label_in_figure: str | None = None
+    """The name beside it, if it has one."""
+    params_billion: float
+    """Its place on the axis of parameters."""
+    tokens_billion: float
+    """Its place on the axis of training tokens."""
+    accuracy: float
+    """Mean of commonsense reasoning and problem solving, from 0 to 1."""
+    year: int
+    """The year it is drawn with; colours can only be compared within one."""
+    off_axis: bool = False
+    """It lies outside the axes, and is in the file only."""
+    inferred_from: str
+    """How it was identified."""
+    note: str | None = None
+    """What is odd about it."""
+
+
+class Fig4(Figure, frozen=True, kw_only=True):
+    """Figure 4: training tokens against parameters, with accuracy."""
+
+    points: tuple[TokensPoint, ...]
+    """All models drawn."""
+
+
+class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in Figure 7: what it costs on a Jetson Orin NX."""
+
+    model_id: str
+    """Which model of the catalogue it is."""
+    model: str
+    """Its name in the legend."""
+    params_million: float
+    """Parameters as drawn: a tied head is counted as well (`Model.params_untied`), rounded to ten million above 1B."""
+    first_token_latency_ms: float
+    """Time to the first token."""
+    decode_latency_ms_per_token: float
+    """Time of every further token."""
+    memory_mib: float
+    """Memory; the figure says MB and means MiB."""
+
+
+class Fig7(Figure, frozen=True, kw_only=True):
+    """Figure 7: latency and memory against parameters."""
+
+    models: tuple[CostPoint, ...]
+    """All models drawn."""
+
+
+class MemoryBar(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in Figure 11: what its memory is used for. The figure says MB and means MiB."""
+
+    model_id: str
+    """Which model of the catalogue it is."""
+    model: str
+    """Its name."""
+    label_in_figure: str
+    """The name under its bar."""
+    compute_buffer_mib: float
+    """Buffers for what is computed on the way."""
+    kv_cache_mib: float
+    """Keys and values in FP16, of 2048 positions."""
+    model_parameter_mib: float
+    """Weights; from 1024 on it seems to be 1000 times the GiB, 2.4 percent too little."""
+    other_mib: float
+    """All else."""
+    total_mib: float
+    """The whole bar."""
+
+
+class Fig11(Figure, frozen=True, kw_only=True):
+    """Figure 11: what memory is used for."""
+
+    models: tuple[MemoryBar, ...]
+    """All models drawn, in their order."""
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of numbers in the figures that the catalogue does not give, counted as the survey counts."""
+
+    figure: str
+    """`2a`, `2b`, `3` or `4`."""
+    cells: tuple[str, ...]
+    """Which numbers, as `slm_atlas.survey.reproduction` names them; `*` stands for anything."""
+    text: str
+    """What is known of them."""
+    settled: bool = False
+    """It explains them; otherwise it is a guess, or says that there is none."""
+
+
+class Remarks(msgspec.Struct, frozen=True, kw_only=True):
+    """The file `remarks.toml`."""
+
+    remarks: tuple[Remark, ...]
+    """All of them; the first that fits a number is about it."""
+
+
+@cache
+def remarks() -> tuple[Remark, ...]:
+    """What is known of the numbers that do not come out."""
+    return msgspec.toml.decode(_file("remarks.toml"), type=Remarks).remarks
+
+
+@cache
+def figure(number: int) -> dict[str, Any]:
+    """All that is known of a figure, as its file has it; not to be changed.
+
+    Raises:
+        UserError: there is no data of such a figure.
+    """
+    content: dict[str, Any] = msgspec.json.decode(_read(number))
+    return content
+
+
+@cache
+def fig2() -> Fig2:
+    """Figure 2."""
+    return _typed(2, Fig2)
+
+
+@cache
+def fig3() -> Fig3:
+    """Figure 3."""
+    return _typed(3, Fig3)
+
+
+@cache
+def fig4() -> Fig4:
+    """Figure 4."""
+    return _typed(4, Fig4)
+
+
+@cache
+def fig7() -> Fig7:
+    """Figure 7."""
+    return _typed(7, Fig7)
+
+
+@cache
+def fig11() -> Fig11:
+    """Figure 11."""
+    return _typed(11, Fig11)
+
+
+def _typed(number: int, kind: type[Read]) -> Read:
+    return msgspec.json.decode(_read(number), type=kind)
+
+
+def _read(number: int) -> bytes:
+    if number not in FIGURES:
+        raise UserError(f"No data of the survey's Figure {number}: {FIGURES[0]} to {FIGURES[-1]} have some.")
+    return _file(f"fig{number}.json")
+
+
+def _file(name: str) -> bytes:
+    return (resources.files("slm_atlas.catalog") / "data" / "paper" / name).read_bytes()
