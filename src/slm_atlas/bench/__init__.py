@@ -4,6 +4,7 @@ from slm_atlas.bench.gate import Ceilings, Work, impossible, measure_ceilings
 from slm_atlas.bench.host import describe_host, host_state, noise
 from slm_atlas.bench.latency import Measurement, measure
 from slm_atlas.bench.protocol import BenchSettings
+from slm_atlas.bench.simulate import simulate
 
 __all__ = [
     "BenchSettings",
@@ -16,4 +17,5 @@ __all__ = [
     "measure",
     "measure_ceilings",
     "noise",
+    "simulate",
 ]

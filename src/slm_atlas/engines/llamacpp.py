@@ -33,7 +33,8 @@ _KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q
 # Latent attention multiplies with stacks of matrices; where AMX has repacked those, llama.cpp aborts (ggml-backend.cpp:
 # no backend takes the product; seen with F16 and Q8_0).
 _NOT_REPACKED = ("deepseek2",)
-_BUFFER = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +([0-9.]+) MiB")
+_BUFFER = re.compile(r"(\S+) +(model|compute|output) buffer size = +([0-9.]+) MiB")
+_CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size = +([0-9.]+) MiB")
 _MAPPED = "_Mapped"
 _DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
 
@@ -124,10 +125,13 @@ class LlamaCpp:
 
     def memory(self) -> MemoryReport:
         """Buffer sizes, from the log of the load (two decimals of a MiB)."""
-        sizes = {"model": 0, "repacked": 0, "kv": 0, "compute": 0, "output": 0}
-        for buffer, kind, mib in _BUFFER.findall("".join(self._log)):
+        log = "".join(self._log)
+        sizes = {"model": 0, "repacked": 0, "compute": 0, "output": 0}
+        # Told apart from the buffers, since a simulated cache has none.
+        sizes["kv"] = sum(round(float(mib) * MIB) for mib in _CACHE.findall(log))
+        for buffer, kind, mib in _BUFFER.findall(log):
             size = round(float(mib) * MIB)
-            sizes["kv" if kind in ("KV", "RS") else kind] += size
+            sizes[kind] += size
             if kind == "model" and not buffer.endswith(_MAPPED) and buffer != "CPU":
                 sizes["repacked"] += size
         return MemoryReport(

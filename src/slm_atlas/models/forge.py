@@ -29,6 +29,7 @@ from slm_atlas.models.metadata import RUNNABLE, add_architecture
 FORGED_KEY = "slm_atlas.forged"
 """Metadata key that marks a file of random weights."""
 _CHUNK_BYTES = 16 * 2**20
+_ALIGNED = gguf.GGUF_DEFAULT_ALIGNMENT
 _PART = ".gguf.part"
 _STALE_S = 3600.0
 _FILE_TYPES = {"Q4_K_M": "MOSTLY_Q4_K_M", "Q5_K_M": "MOSTLY_Q5_K_M", "Q3_K_M": "MOSTLY_Q3_K_M", "F32": "ALL_F32"}
@@ -60,11 +61,7 @@ def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> P
     Raises:
         UserError: the architecture cannot be forged, or the disk is full or read-only.
     """
-    if order.arch.gguf not in RUNNABLE:
-        what = f"the architecture '{order.arch.gguf}'" if order.arch.gguf else "it"
-        raise UserError(f"{order.name} cannot be forged: llama.cpp does not run {what}.", "slm models list --runnable")
-    tensors = stored(order.arch)
-    types = order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(order.arch))
+    tensors, types = _plan(order)
     try:
         with _part_of(path) as part:
             _write(part, order, tensors, types, on_progress)
@@ -72,6 +69,32 @@ def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> P
     except OSError as error:
         raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
     return path
+
+
+def outline(order: Order, path: Path) -> Path:
+    """Write the header and, in place of the weights, a hole as large: enough for an engine that simulates.
+
+    Raises:
+        UserError: the architecture cannot be forged, or the disk is full or read-only.
+    """
+    tensors, types = _plan(order)
+    try:
+        path.touch()
+        _write_header(path, order, tensors, types)
+        size = sum(-(-tensor_bytes(tensor, types[tensor.name]) // _ALIGNED) * _ALIGNED for tensor in tensors)
+        os.truncate(path, path.stat().st_size + _ALIGNED + size)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+    return path
+
+
+def _plan(order: Order) -> tuple[tuple[Tensor, ...], Mapping[str, TensorType]]:
+    """The tensors of the file and their types."""
+    if order.arch.gguf not in RUNNABLE:
+        what = f"the architecture '{order.arch.gguf}'" if order.arch.gguf else "it"
+        raise UserError(f"{order.name} cannot be forged: llama.cpp does not run {what}.", "slm models list --runnable")
+    tensors = stored(order.arch)
+    return tensors, order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(order.arch))
 
 
 @contextmanager
@@ -119,7 +142,7 @@ def _write(
 
 
 def _pad(file: IO[bytes]) -> None:
-    file.write(bytes(-file.tell() % gguf.GGUF_DEFAULT_ALIGNMENT))
+    file.write(bytes(-file.tell() % _ALIGNED))
 
 
 def stored(arch: Architecture) -> tuple[Tensor, ...]:
