@@ -54,7 +54,7 @@ def command(
     form: str,
     json: bool,
 ) -> None:
-    """Show how models are built and trained, period by period.
+    """Show how models are built and trained over time.
 
     Counts of models for each kind of attention, FFN, norm, vocabulary and so on, and medians of their sizes, contexts
     and training tokens. The options choose among the models of the catalogue.
