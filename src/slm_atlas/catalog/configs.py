@@ -20,7 +20,7 @@ class Config(Struct, frozen=True, kw_only=True):
     native: bool
     """transformers has a class that builds it, without remote code."""
     transformers: tuple[str, ...] = ()
-    """Versions of transformers seen to build it, or its equivalent where there is one."""
+    """Versions of transformers seen to build it, or its equivalent where it is not native."""
     equivalent: dict[str, Any] | None = None
     """The configuration of another class with tensors of the same shapes; None: it is not needed, or there is none."""
     note: str | None = None
@@ -29,14 +29,15 @@ class Config(Struct, frozen=True, kw_only=True):
 
 def config_of(model_id: str) -> Config | None:
     """The configuration of a model of the catalogue; None: it is not known."""
-    return _all().get(model_id)
+    return configs().get(model_id)
 
 
 @cache
-def _all() -> Mapping[str, Config]:
+def configs() -> Mapping[str, Config]:
+    """All configurations, by the model's id."""
     folder = resources.files("slm_atlas.catalog") / "data" / "configs"
     found: dict[str, Config] = {}
-    for file in folder.iterdir():
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".json"):
             found |= msgspec.json.decode(file.read_bytes(), type=dict[str, Config])
     return found

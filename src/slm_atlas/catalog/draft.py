@@ -3,19 +3,90 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.catalog.schema import Equivalent
+from slm_atlas.catalog.schema import Equivalent, Source, SourceKind
 
 WIDTH = 120
 """Longest line, where a list can be broken."""
 
 _UNGROUPED = 10_000
 """Whole numbers below it are written without underscores, as a context of 2048."""
+
+
+class Identity(NamedTuple):
+    """What a draft can know of a model besides its architecture."""
+
+    id: str
+    """Its name on the command line."""
+    name: str
+    """The name its authors gave it."""
+    family: str
+    """The family it belongs to."""
+    hub_id: str | None
+    """owner/name on the model hub; None: not there."""
+    where: str
+    """Where its architecture was read."""
+
+
+def draft(arch: Architecture, identity: Identity, *, params: int) -> str:
+    """A `[[models]]` table whose placeholders its `doubts` name.
+
+    Args:
+        arch: how the model is built.
+        identity: what else is known of it.
+        params: its exact number of parameters.
+    """
+    head: dict[str, object] = {
+        "id": identity.id,
+        "name": identity.name,
+        "family": identity.family,
+        "organization": "?",
+        "release": "1970-01",
+        "license": "?",
+        "variant": "base",
+        **({} if identity.hub_id is None else {"hub_id": identity.hub_id}),
+        "params": params,
+        "verified": "formula",
+        "doubts": _doubts(arch),
+    }
+    tables = [table("[[models]]", head), architecture(arch), "[models.training]\n", _sources(identity.where)]
+    return "\n".join(tables)
+
+
+def file_name(family: str) -> str:
+    """The file of a family.
+
+    >>> file_name("Minitron/Nemotron")
+    'minitron-nemotron.toml'
+    """
+    return re.sub(r"[ /]+", "-", family.lower()) + ".toml"
+
+
+def _doubts(arch: Architecture) -> tuple[str, ...]:
+    placeholders = "Drafted: organization, release, license, variant and the sources that say ? are placeholders."
+    training = "Drafted: training is empty."
+    runs = "Drafted: llama.cpp does not run it; is there a shape that costs the same, for [models.equivalent]?"
+    return (placeholders, training) if arch.gguf is not None else (placeholders, training, runs)
+
+
+def _sources(where: str) -> str:
+    unknown = Source(kind=SourceKind.RECALLED, where="?")
+    return table(
+        "[models.sources]",
+        {
+            "identity": unknown,
+            "params": Source(kind=SourceKind.DERIVED, where="added up from the tensors of its architecture"),
+            "architecture": Source(kind=SourceKind.REPORTED, where=where),
+            "training": unknown,
+        },
+    )
 
 
 # ---- values --------------------------------------------------------------------------------------------------------
@@ -34,7 +105,8 @@ def value(given: object) -> str:
     if isinstance(given, list | tuple):
         return f"[{', '.join(map(value, given))}]"
     if isinstance(given, bool | str):
-        return json.dumps(given, ensure_ascii=False)
+        # JSON lets the one control character stand that TOML does not.
+        return json.dumps(given, ensure_ascii=False).replace("\x7f", "\\u007f")
     return _float(given) if isinstance(given, float) else f"{given:_}" if _grouped(given) else str(given)
 
 
@@ -49,21 +121,29 @@ def fields(struct: msgspec.Struct) -> dict[str, object]:
 
 
 def table(header: str, content: Mapping[str, object]) -> str:
-    """A table with its equals signs below each other: single values first, then inner tables, then lists of them."""
-    ordered = sorted(content.items(), key=lambda item: _rank(item[1]))
+    """A table with its equals signs below each other; an inner table that is too long for a line follows as its own."""
     width = max(map(len, content), default=0)
-    lines = [_line(f"{name:{width}} = ", given) for name, given in ordered]
-    return "\n".join((header, *lines)) + "\n"
+    lines, inner = [header], []
+    for name, given in content.items():
+        line = f"{name:{width}} = {value(given)}"
+        if len(line) <= WIDTH or not isinstance(given, msgspec.Struct | list | tuple):
+            lines.append(line)
+        elif isinstance(given, msgspec.Struct):
+            inner.append(table(f"{header[:-1]}.{name}]", fields(given)))
+        else:
+            lines.append(f"{name:{width}} = {_broken(given)}")
+    return "\n".join(("\n".join(lines) + "\n", *inner))
 
 
 def architecture(arch: Architecture) -> str:
-    """The table `[models.architecture]`."""
-    return table("[models.architecture]", fields(arch))
+    """The table `[models.architecture]`, single values before inner tables."""
+    ordered = sorted(fields(arch).items(), key=lambda item: isinstance(item[1], msgspec.Struct | tuple))
+    return table("[models.architecture]", dict(ordered))
 
 
 def equivalent(given: Equivalent) -> str:
     """The table `[models.equivalent]`."""
-    return table("[models.equivalent]", {"changes": given.changes, "differs": given.differs})
+    return table("[models.equivalent]", fields(given))
 
 
 def _grouped(given: object) -> bool:
@@ -83,31 +163,7 @@ def _inline(content: Mapping[str, object]) -> str:
     return f"{{ {inner} }}"
 
 
-def _rank(given: object) -> int:
-    """Where a value stands in a table: single ones first, as in the files written by hand."""
-    if isinstance(given, msgspec.Struct | Mapping):
-        return 1
-    return 2 if isinstance(given, tuple) and given and isinstance(given[0], msgspec.Struct) else 0
-
-
-def _line(start: str, given: object) -> str:
-    """A line of a table; one that is too long is broken inside its lists, the only place where TOML lets it be."""
-    whole = start + value(given)
-    if len(whole) <= WIDTH:
-        return whole
-    if isinstance(given, list | tuple):
-        return f"{start}{_broken(given)}"
-    if isinstance(given, msgspec.Struct) and any(isinstance(one, tuple) for one in fields(given).values()):
-        parts = (f"{name} = {_broken_if_long(one)}" for name, one in fields(given).items())
-        return f"{start}{{ {', '.join(parts)} }}"
-    return whole
-
-
-def _broken_if_long(given: object) -> str:
-    return _broken(given) if isinstance(given, tuple) and len(value(given)) > WIDTH // 4 else value(given)
-
-
-def _broken(items: list[object] | tuple[object, ...]) -> str:
+def _broken(items: Sequence[object]) -> str:
     """A list over several lines: one entry a line, or numbers that fill them."""
     texts = [value(item) for item in items]
     if all(isinstance(item, int | float) for item in items):

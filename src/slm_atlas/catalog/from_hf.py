@@ -1,8 +1,8 @@
 """The architecture that a Hugging Face configuration (`config.json`) describes, read as transformers reads it.
 
-What a configuration says is read here; what its class does whatever the configuration says stands in `hf_types.py`. What
-llama.cpp implies by an architecture's name (the embedding of Gemma and its like is scaled by the root of the hidden
-width) is left out.
+What a configuration says is read here; what its class does whatever the configuration says stands in `hf_types.py`.
+What an architecture's name implies in llama.cpp (the embedding of Gemma and its like is scaled by the root of the
+hidden width) is left out.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from slm_atlas.catalog.architecture import (
     PositionKind,
 )
 from slm_atlas.catalog.hf_keys import Keys
+from slm_atlas.catalog.hf_parts import activation
 from slm_atlas.catalog.hf_types import TYPES, Kind
 from slm_atlas.errors import UserError
 
@@ -36,21 +37,10 @@ HEADS = ("num_attention_heads", "n_head", "num_query_heads", "n_heads")
 KV_HEADS = ("num_key_value_heads", "num_kv_heads")
 HEAD_DIM = ("head_dim", "kv_channels", "kq_head_dim")
 EPSILON = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps")
-ACTIVATION = ("hidden_activation", "hidden_act", "activation_function", "activation_fn_name", "mlp_hidden_act")
+ACTIVATION = ("hidden_act", "activation_function", "activation_fn_name", "mlp_hidden_act")
 TIED = ("share_embedding", "share_input_output_layers", "weight_tying", "tie_word_embeddings")
 THETA = ("rope_theta", "rotary_emb_base", "rope_freq_constant")
 ROTARY = ("partial_rotary_factor", "rotary_pct")
-
-ACTIVATIONS = {
-    "gelu": Activation.GELU,
-    "gelu_new": Activation.GELU_TANH,
-    "gelu_pytorch_tanh": Activation.GELU_TANH,
-    "relu": Activation.RELU,
-    "relu2": Activation.RELU2,
-    "silu": Activation.SILU,
-    "swish": Activation.SILU,
-}
-"""Names of activations in transformers."""
 
 COMPUTED = {
     **dict.fromkeys(("gpt2", "bloom", "gptneox", "phi2", "gemma", "gemma2", "gemma3", "gemma4"), Activation.GELU_TANH),
@@ -82,7 +72,9 @@ def _language_model(config: Mapping[str, object]) -> Mapping[str, object]:
     inner = config.get("text_config")
     if not isinstance(inner, Mapping):
         return config
-    return {key: config[key] for key in ("model_type", "tie_word_embeddings") if key in config} | dict(inner)
+    # The head belongs to the whole model, so its own key says whether it is tied.
+    outer = {key: config[key] for key in ("tie_word_embeddings",) if key in config}
+    return {"model_type": config.get("model_type"), **inner, **outer}
 
 
 def _kind(name: object) -> Kind:
@@ -119,7 +111,7 @@ def _numbers(keys: Keys, kind: Kind) -> Architecture:
         ffn=Ffn(
             intermediate=kind.width(keys, layers, hidden),
             gated=True,
-            activation=_activation(keys),
+            activation=activation(keys, *ACTIVATION),
             bias=keys.flag("mlp_bias", "use_bias"),
         ),
         norm=Norm(kind=NormKind.RMSNORM, eps=keys.number(*EPSILON)),
@@ -147,13 +139,6 @@ def _attention(keys: Keys, layers: int, hidden: int) -> Attention:
         qkv_bias=bias or keys.flag("use_qkv_bias"),
         out_bias=bias,
     )
-
-
-def _activation(keys: Keys) -> Activation:
-    name = keys.text(*ACTIVATION)
-    if name not in ACTIVATIONS:
-        raise UserError(f"The activation '{name[:40]}' is not known here (but: {', '.join(ACTIVATIONS)}).")
-    return ACTIVATIONS[name]
 
 
 def _runs(arch: Architecture) -> bool:

@@ -1,4 +1,4 @@
-"""Hybrids whose tensors follow no rule, listed one by one: Zamba2 and Hymba. The names are ours, in llama.cpp's style."""
+"""Hybrids whose tensors follow no rule, listed one by one (Zamba2, Hymba); the names are ours, in the style of GGUF."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import math
 from msgspec.structs import replace
 
 from slm_atlas.catalog.architecture import (
+    Activation,
     Architecture,
     Mla,
     Multipliers,
@@ -17,6 +18,17 @@ from slm_atlas.catalog.architecture import (
 )
 from slm_atlas.catalog.hf_keys import Keys
 from slm_atlas.errors import UserError
+
+ACTIVATIONS = {
+    "gelu": Activation.GELU,
+    "gelu_new": Activation.GELU_TANH,
+    "gelu_pytorch_tanh": Activation.GELU_TANH,
+    "relu": Activation.RELU,
+    "relu2": Activation.RELU2,
+    "silu": Activation.SILU,
+    "swish": Activation.SILU,
+}
+"""Names of activations in transformers."""
 
 # ---- attention -----------------------------------------------------------------------------------------------------
 
@@ -46,6 +58,12 @@ def _full_layers(keys: Keys, layers: int) -> tuple[int, ...]:
         return tuple(range(min(layers, keys.whole("max_window_layers", least=0))))
     every = keys.maybe_whole("sliding_window_pattern")
     return () if every is None else tuple(range(every - 1, layers, every))
+
+
+def rope_in_window_only(keys: Keys, arch: Architecture) -> Architecture:
+    """Where there is a window, the layers that see everything do not rotate."""
+    seen = arch.attention.window
+    return arch if seen is None else replace(arch, position=replace(arch.position, none_every=seen.full_every))
 
 
 def softcaps(keys: Keys, arch: Architecture) -> Architecture:
@@ -128,6 +146,23 @@ def _unless_one(value: float) -> float | None:
 
 
 # ---- feed-forward networks -----------------------------------------------------------------------------------------
+
+
+def activation(keys: Keys, *names: str) -> Activation:
+    """The activation that the first of these keys names.
+
+    Raises:
+        UserError: there is none, or not one that is known here.
+    """
+    name = keys.text(*names)
+    if name not in ACTIVATIONS:
+        raise UserError(f"The activation '{name[:40]}' is not known here (but: {', '.join(ACTIVATIONS)}).")
+    return ACTIVATIONS[name]
+
+
+def hidden_activation(keys: Keys, arch: Architecture) -> Architecture:
+    """Gemma computes `hidden_activation`, whatever its `hidden_act` says."""
+    return replace(arch, ffn=replace(arch.ffn, activation=activation(keys, "hidden_activation")))
 
 
 def shared_ffn(keys: Keys, arch: Architecture) -> Architecture:

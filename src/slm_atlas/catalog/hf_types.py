@@ -19,6 +19,7 @@ from slm_atlas.catalog.hf_parts import (
     gemma4,
     gemma4_width,
     granite_multipliers,
+    hidden_activation,
     layer_sharing,
     minicpm_multipliers,
     mla,
@@ -26,6 +27,7 @@ from slm_atlas.catalog.hf_parts import (
     openlm_width,
     opt,
     query_scale,
+    rope_in_window_only,
     shared_ffn,
     softcaps,
     some_layers_without_rope,
@@ -109,7 +111,9 @@ _LLAMA = Kind("llama", _assumed(), also=(shared_ffn,))
 
 TYPES: Mapping[str, Kind] = {
     "arcee": Kind("arcee", _assumed("relu2", 1e-5), UNGATED),
-    "bitnet": Kind("bitnet", _assumed("relu2", 1e-5, theta=500_000.0), {"attention.sub_norm": True, "ffn.sub_norm": True}),
+    "bitnet": Kind(
+        "bitnet", _assumed("relu2", 1e-5, theta=500_000.0), {"attention.sub_norm": True, "ffn.sub_norm": True}
+    ),
     "bloom": Kind(
         "bloom",
         # Without a longest sequence: 2048 is what it was trained on.
@@ -123,23 +127,27 @@ TYPES: Mapping[str, Kind] = {
         "exaone4",
         _assumed(eps=1e-5, sliding_window=4096, sliding_window_pattern=4),
         {**NORM_OF_HEADS, **NORMS_AFTER},
-        (window,),
+        (window, rope_in_window_only),
     ),
-    "falcon_h1": Kind("falcon-h1", _assumed(eps=1e-5), also=(falcon_h1,), refused=("mamba_proj_bias", "projectors_bias")),
-    "gemma": Kind("gemma", _GEMMA),
-    "gemma2": Kind("gemma2", {**_GEMMA2, **_SOFTCAPS}, NORMS_AROUND, (window, softcaps, query_scale)),
+    "falcon_h1": Kind(
+        "falcon-h1", _assumed(eps=1e-5), also=(falcon_h1,), refused=("mamba_proj_bias", "projectors_bias")
+    ),
+    "gemma": Kind("gemma", _GEMMA, also=(hidden_activation,)),
+    "gemma2": Kind(
+        "gemma2", {**_GEMMA2, **_SOFTCAPS}, NORMS_AROUND, (hidden_activation, window, softcaps, query_scale)
+    ),
     "gemma3_text": Kind(
         "gemma3",
         {**_GEMMA2, **_TWO_THETAS},
         {**NORM_OF_HEADS, **NORMS_AROUND},
-        (window, softcaps, query_scale),
+        (hidden_activation, window, softcaps, query_scale),
     ),
     "gemma4_text": Kind(
         "gemma4",
         {**_GEMMA, **_TWO_THETAS, "sliding_window": 512, "global_head_dim": 512, "hidden_size_per_layer_input": 256},
-        # A quarter of the wide heads is rotated, but llama.cpp rotates all dimensions, three quarters of them by nothing.
+        # A quarter of the wide heads is rotated; llama.cpp rotates all of it, three quarters by nothing.
         {**NORM_OF_HEADS, **NORMS_AROUND, "position.rotary_fraction": 1.0},
-        (window, softcaps, gemma4),
+        (hidden_activation, window, softcaps, gemma4),
         width=gemma4_width,
         refused=("enable_moe_block", "attention_k_eq_v", "num_global_key_value_heads"),
     ),
@@ -235,7 +243,7 @@ TYPES: Mapping[str, Kind] = {
         None,
         {**_GEMMA, "max_position_embeddings": 8192, "partial_rotary_factor": 0.5, "logits_soft_cap": 30.0},
         {"attention.out_bias": True, "ffn.bias": True},
-        (recurrent_gemma,),
+        (hidden_activation, recurrent_gemma),
         width=_half,
     ),
     "smollm3": Kind(
@@ -249,7 +257,7 @@ TYPES: Mapping[str, Kind] = {
         LAYERNORM,
         refused=("qk_layernorm", "use_parallel_residual"),
     ),
-    "vaultgemma": Kind(None, {**_GEMMA2, **_SOFTCAPS}, also=(window, softcaps, query_scale)),
+    "vaultgemma": Kind(None, {**_GEMMA2, **_SOFTCAPS}, also=(hidden_activation, window, softcaps, query_scale)),
     "youtu": Kind("deepseek2", _assumed(tied=True), also=(mla,)),
     "zamba2": Kind(None, _assumed("gelu", 1e-5, tied=True), also=(zamba2,), refused=("add_bias_linear",)),
 }

@@ -9,6 +9,7 @@ import click
 from slm_atlas.catalog import Model, Selection, load
 from slm_atlas.cli.compare import compare
 from slm_atlas.cli.entities import algorithms_command, datasets_command
+from slm_atlas.cli.models_add import add
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.selection import Fit, chosen_models, fit_options, selection_options, sort_options
 from slm_atlas.cli.words import architecture_fields
@@ -64,6 +65,7 @@ def show_model(model: str, json: bool) -> None:
 command.add_command(compare)
 command.add_command(datasets_command)
 command.add_command(algorithms_command)
+command.add_command(add)
 
 
 def _row(model: Model, fit: Fit | None) -> tuple[object, ...]:
