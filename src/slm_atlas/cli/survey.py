@@ -67,7 +67,7 @@ def command(
         _write(found, facet, period, output, form, paper=paper)
     elif paper:
         _print_paper(as_csv, json)
-    elif not found:
+    elif not found and not (json or as_csv):
         say("No model of the catalogue is like that.")
     elif facet is not None:
         _print_facet(found, facet, period, as_csv, json)
