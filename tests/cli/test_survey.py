@@ -42,6 +42,7 @@ def test_options_choose_among_the_models() -> None:
     assert everything["models"] == len(models())
     assert some["models"] == sum(model.paper.v1 for model in models())
     assert "No model" in slm("survey", "--family", "Nobody").stderr
+    assert document("survey", "--family", "Nobody") == {"models": 0, "shares": [], "medians": []}
 
 
 def test_a_facet_has_shares_with_intervals() -> None:

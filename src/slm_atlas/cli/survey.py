@@ -54,7 +54,7 @@ def command(
     form: str,
     json: bool,
 ) -> None:
-    """Show how models are built and trained, period by period.
+    """Show how models are built and trained over time.
 
     Counts of models for each kind of attention, FFN, norm, vocabulary and so on, and medians of their sizes, contexts
     and training tokens. The options choose among the models of the catalogue.
@@ -67,7 +67,7 @@ def command(
         _write(found, facet, period, output, form, paper=paper)
     elif paper:
         _print_paper(as_csv, json)
-    elif not found:
+    elif not found and not (json or as_csv):
         say("No model of the catalogue is like that.")
     elif facet is not None:
         _print_facet(found, facet, period, as_csv, json)
