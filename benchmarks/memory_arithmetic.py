@@ -52,10 +52,12 @@ def spread(errors: list[float]) -> str:
 
 
 @click.command()
+@click.argument("names", nargs=-1)
 @click.option("--quant", "quants", multiple=True, default=("Q4_K_M", "F16"), show_default=True)
-def main(quants: tuple[str, ...]) -> None:
-    """Print the errors."""
-    jobs = [(model.id, Quantization(quant), context) for model in models() for quant in quants for context in CONTEXTS]
+def main(names: tuple[str, ...], quants: tuple[str, ...]) -> None:
+    """Print the errors for the models named, or for all."""
+    chosen = [model.id for model in models() if not names or model.id in names]
+    jobs = [(model, Quantization(quant), context) for model in chosen for quant in quants for context in CONTEXTS]
     with click.progressbar(jobs, label="models x quantizations x contexts") as bar:
         errors = [error for job in bar if (error := compare(*job)) is not None]
     exact = sum(abs(error.compute) < 0.001 for error in errors)

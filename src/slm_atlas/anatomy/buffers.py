@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slm_atlas.anatomy.cache import padded
-from slm_atlas.catalog.architecture import Architecture, NormKind
+from slm_atlas.catalog.architecture import Architecture, NormKind, QkNorm
 
 _INPUT_FLOATS = 7
 """A token's inputs beside the mask, in units of four bytes: its id, position and output row, and where its key and its
@@ -61,3 +61,17 @@ def _ffn_floats(arch: Architecture) -> int:
         return 3 * arch.hidden + 3 * wide
     # Gate, up and their product are three vectors; a plain activation is computed in place.
     return 4 * arch.hidden + (3 if arch.ffn.gated else 1) * wide
+
+
+def unfused_compute_bytes(arch: Architecture, context: int, micro_batch: int) -> int:
+    """The compute buffer of llama.cpp as of 2024, whose attention was not fused: the survey's Figure 11.
+
+    In a layer the scores of all heads with all tokens of the context stand beside the mask (in float32 then) and the
+    residual streams; in the head, the logits beside one stream. Found from the figure, whose 22 bars it gives to 0.6 %,
+    20 of them to 0.05 % (`slm survey --paper`).
+    """
+    tokens = min(context, micro_batch)
+    streams = 6 if arch.parallel and not arch.norm.shared else 2 if arch.attention.qk_norm is QkNorm.HEAD else 4
+    scores = max(arch.per_layer(arch.attention.heads)) * context
+    layer = scores + streams * arch.hidden + context
+    return max(arch.vocab + arch.hidden, layer) * tokens * _F32

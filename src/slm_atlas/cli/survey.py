@@ -38,7 +38,9 @@ GUESSES = (
 @selection_options
 @click.option("--facet", type=click.Choice([*NAMES, *NUMBERS]), metavar="NAME", help=FACET_HELP)
 @click.option("--by", type=click.Choice(PERIODS), default=PERIODS[0], show_default=True, help="Periods.")
-@click.option("--paper", is_flag=True, help="Make the survey's Figures 2 to 4 again; list what differs, and why.")
+@click.option(
+    "--paper", is_flag=True, help="Make Figures 2, 3, 4 and 11 of the survey again, and explain."
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead: a line a label and period.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), help="Write figures and data here.")
 @click.option("--format", "form", type=click.Choice(FORMS), default=FORMS[0], show_default=True, help="Of figures.")
@@ -59,8 +61,8 @@ def command(
     Counts of models for each kind of attention, FFN, norm, vocabulary and so on, and medians of their sizes, contexts
     and training tokens. The options choose among the models of the catalogue.
 
-    With --paper: the numbers of the survey's Figures 2a, 2b, 3 and 4, beside the catalogue as the paper counts and as
-    it is.
+    With --paper: the numbers of the survey's Figures 2a, 2b, 3, 4 and 11, beside the catalogue as the paper counts and
+    as it is; what differs, and why.
     """
     found, period = select(chosen), Period(by)
     if output is not None:

@@ -342,6 +342,8 @@ def _context_params(settings: LoadSettings) -> lib.llama_context_params:
     params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
     choices = {None: lib.LLAMA_FLASH_ATTN_TYPE_AUTO, True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED}
     params.flash_attn_type = choices.get(settings.flash_attention, lib.LLAMA_FLASH_ATTN_TYPE_DISABLED)
+    # As llama.cpp's own programs do: a layer with a sliding window keeps the window, not the whole context.
+    params.swa_full = False
     params.no_perf = True
     return params
 

@@ -25,9 +25,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """A number of a figure beside ours."""
 
     figure: str
-    """`2a`, `2b`, `3` or `4`."""
+    """`2a`, `2b`, `3`, `4` or `11`."""
     cell: str
-    """Which number: a facet, a period and a label; a year and a data set; a model and an axis."""
+    """Which number: a facet, a period and a label; a year and a data set; a model and what is measured."""
     paper: float
     """What the figure shows."""
     counted: float | None

@@ -1,4 +1,4 @@
-"""The survey's Figures 2, 3 and 4 made again from the catalogue, and every number that comes out otherwise.
+"""The survey's Figures 2, 3, 4 and 11 made again from the catalogue, and every number that comes out otherwise.
 
 Each number is compared with the catalogue *as the paper counts* and *as it is*. Where the two differ, the models that
 the paper counts as something else explain it. Where the figure differs from the paper's own way of counting, nothing
@@ -16,6 +16,7 @@ from slm_atlas.catalog import Model, paper
 from slm_atlas.survey.cells import Cell, Verdict, remark
 from slm_atlas.survey.composition import Period
 from slm_atlas.survey.facets import FACETS, Facet, Labels
+from slm_atlas.survey.memory import figure_11
 from slm_atlas.survey.points import figure_4
 from slm_atlas.survey.views import OUR_LABELS, difference, members
 
@@ -27,13 +28,14 @@ Drawn = Mapping[tuple[str, str], int]
 
 
 def compare(models: Sequence[Model]) -> list[Cell]:
-    """The numbers of Figures 2a, 2b and 3 that are not zero in the figure and in both views, and those of Figure 4.
+    """The numbers of the figures; of Figures 2a, 2b and 3 those that are not zero in the figure and in both views.
 
     Args:
         models: the whole catalogue; what the figures show is chosen from it.
     """
     chosen = [model for model in models if model.paper.fig2b]
-    return [*figure_2a(chosen), *figure_2b(chosen), *figure_3(chosen), *figure_4(models)]
+    figures = (figure_2a(chosen), figure_2b(chosen), figure_3(chosen), figure_4(models), figure_11(models))
+    return [cell for figure in figures for cell in figure]
 
 
 def tally(cells: Iterable[Cell]) -> dict[str, dict[Verdict, int]]:
