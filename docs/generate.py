@@ -1,31 +1,48 @@
-"""Writes docs/README.md and docs/commands/*.md from the command line's own help; `--check` only says what is stale.
+"""Writes docs/README.md, docs/commands/*.md and docs/catalogue.md; `--check` only says what is stale.
 
-The pages are made from the commands' declarations, not from the help as a terminal shows it, so that they are the same
-on every machine and with every release of click.
+The pages of commands are made from their declarations, not from the help as a terminal shows it, so that they are the
+same on every machine and with every release of click.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from inspect import cleandoc
 from pathlib import Path
 
 import click
 
+from slm_atlas.anatomy import Quantization, estimate
+from slm_atlas.catalog import Model, Runs, models, runnable, runs
 from slm_atlas.cli.main import COMMANDS, cli
+from slm_atlas.units import format_bytes, format_count
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 EXAMPLE = "Example: "
 HELP_NAMES = ("-h", "--help")
 
+CONTEXT = 4096
+CATALOGUE = """# The catalogue, and what runs it
+
+{note}
+
+{total} models. A model that llama.cpp runs can be forged with random weights and measured with no download: {natively}
+are forged in their own architecture, {equivalent} as an equivalent shape (what differs is said), {transformers} run
+through transformers only, and {nowhere} only with the code published beside its weights.
+
+Costs are those of `slm estimate MODEL --quant Q4_K_M --context {context}` for what llama.cpp runs (for the others, for
+the model's own shape): the file's weights, keys and values, and all memory but the process itself. "Bits" is what the
+label Q4_K_M comes to: rows that do not divide into blocks of 256 fall back to other types."""
+
 
 def pages() -> dict[str, str]:
     """The text of every generated page, by its path below docs/."""
     root = click.Context(cli, info_name="slm", **cli.context_settings)
     found = {f"commands/{name}.md": page(root, name) for name in COMMANDS}
-    return {"README.md": index(), **found}
+    return {"README.md": index(), "catalogue.md": catalogue(), **found}
 
 
 def index() -> str:
@@ -85,6 +102,57 @@ def chapter(ctx: click.Context) -> list[str]:
 def cell(text: str) -> str:
     """Text as a cell of a Markdown table."""
     return " ".join(text.split()).replace("|", r"\|")
+
+
+def catalogue() -> str:
+    """The page of the catalogue: every model, what runs it, and what it would cost."""
+    found = models()
+    counts = Counter(map(runs, found))
+    names = {"natively": Runs.NATIVE, "equivalent": Runs.EQUIVALENT}
+    names |= {"transformers": Runs.TRANSFORMERS, "nowhere": Runs.NOWHERE}
+    numbers = {name: counts[kind] for name, kind in names.items()}
+    head = CATALOGUE.format(note=NOTE, total=len(found), context=CONTEXT, **numbers)
+    chapters = [head, table(found), "## Equivalent shapes", "\n".join(differences(found))]
+    return "\n\n".join([*chapters, "## Not in llama.cpp", "\n".join(reasons(found))]) + "\n"
+
+
+def table(found: Sequence[Model]) -> str:
+    """All models, a line each."""
+    columns = ("model", "parameters", "runs in", "as", "attention", "weights", "bits", "KV cache", "memory")
+    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
+    return "\n".join([*lines, *map(_line, found)])
+
+
+def _line(model: Model) -> str:
+    arch = runnable(model)
+    costs = estimate(arch or model.architecture, Quantization.Q4_K_M, context=CONTEXT)
+    kind = runs(model)
+    cells = (
+        model.id,
+        format_count(model.params),
+        "llama.cpp" if arch is not None else kind,
+        "–" if arch is None else f"{arch.gguf}{'' if kind is Runs.NATIVE else ' (equivalent)'}",
+        model.architecture.attention_kind,
+        format_bytes(costs.weight_bytes),
+        f"{costs.bits_per_weight:.2f}",
+        format_bytes(costs.kv_bytes),
+        format_bytes(costs.memory_bytes),
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def differences(found: Sequence[Model]) -> Iterator[str]:
+    """What differs in each equivalent."""
+    for model in found:
+        if model.equivalent is not None:
+            yield f"- **{model.id}** as {model.equivalent.changes['gguf']}: {model.equivalent.differs}"
+
+
+def reasons(found: Sequence[Model]) -> Iterator[str]:
+    """Why llama.cpp runs the others in no way."""
+    for model in found:
+        if model.not_run is not None:
+            yield f"- **{model.id}** ({runs(model)}): {model.not_run}"
 
 
 def stale(wanted: dict[str, str]) -> list[str]:

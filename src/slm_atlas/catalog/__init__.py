@@ -2,7 +2,7 @@
 
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.checks import check
-from slm_atlas.catalog.equivalents import runnable
+from slm_atlas.catalog.equivalents import Runs, runnable, runs
 from slm_atlas.catalog.load import get, models, parse
 from slm_atlas.catalog.schema import Model, Source, SourceKind, Training
 from slm_atlas.catalog.selection import Selection, select
@@ -10,6 +10,7 @@ from slm_atlas.catalog.selection import Selection, select
 __all__ = [
     "Architecture",
     "Model",
+    "Runs",
     "Selection",
     "Source",
     "SourceKind",
@@ -19,5 +20,6 @@ __all__ = [
     "models",
     "parse",
     "runnable",
+    "runs",
     "select",
 ]

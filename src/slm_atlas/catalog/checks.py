@@ -59,10 +59,17 @@ def _names_a_fact(model: Model, key: str) -> bool:
 
 
 def _equivalent(model: Model) -> Iterator[str]:
+    ways = {
+        "architecture.gguf": model.architecture.gguf,
+        "equivalent": model.equivalent,
+        "not_run": model.not_run,
+    }
+    given = [name for name, value in ways.items() if value is not None]
+    if len(given) != 1:
+        yield f"$: exactly one of {', '.join(ways)} says what llama.cpp runs, not {' and '.join(given) or 'none'}"
     if model.equivalent is None:
         return
     if model.architecture.gguf is not None:
-        yield "$.equivalent: there is one, though llama.cpp runs the model itself"
         return
     try:
         arch = runnable(model)

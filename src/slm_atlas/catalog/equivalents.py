@@ -1,14 +1,39 @@
-"""What llama.cpp runs in place of a model it cannot run: the model's architecture with some fields changed."""
+"""What runs a model: llama.cpp, llama.cpp with some fields of the architecture changed, transformers, or nothing."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from slm_atlas.catalog.architecture import Architecture
+from slm_atlas.catalog.configs import config_of
 from slm_atlas.catalog.schema import Model
+
+
+class Runs(StrEnum):
+    """What runs a model, by the first of these that can."""
+
+    NATIVE = "llama.cpp"
+    """llama.cpp has its architecture."""
+    EQUIVALENT = "llama.cpp, as an equivalent shape"
+    """llama.cpp runs a shape that costs nearly the same; `Model.equivalent` says what differs."""
+    TRANSFORMERS = "transformers only"
+    """transformers has a class for it."""
+    NOWHERE = "nothing without its authors' code"
+    """Only code published with the weights builds it."""
+
+
+def runs(model: Model) -> Runs:
+    """What runs a model."""
+    if model.architecture.gguf is not None:
+        return Runs.NATIVE
+    if model.equivalent is not None:
+        return Runs.EQUIVALENT
+    config = config_of(model.id)
+    return Runs.TRANSFORMERS if config is not None and config.native else Runs.NOWHERE
 
 
 def runnable(model: Model) -> Architecture | None:

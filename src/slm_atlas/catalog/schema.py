@@ -146,6 +146,8 @@ class Model(Struct, frozen=True, kw_only=True):
     """Axis one: how it is built."""
     equivalent: Equivalent | None = None
     """What llama.cpp runs in its place, where it cannot run the model itself."""
+    not_run: str | None = None
+    """Why llama.cpp runs neither the model nor a shape like it, in a sentence."""
     training: Training
     """Axes two and three: on what and how it was trained."""
     sources: dict[str, Source]

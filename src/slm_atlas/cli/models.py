@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slm_atlas.catalog import Model, Selection, load
+from slm_atlas.catalog import Model, Selection, load, runs
 from slm_atlas.cli.compare import compare
 from slm_atlas.cli.entities import algorithms_command, datasets_command
 from slm_atlas.cli.models_add import add
@@ -107,8 +107,9 @@ def _identity(model: Model) -> dict[str, object]:
     if model.params_untied != model.params:
         fields["  with the head counted too"] = f"{format_count(model.params_untied)} (as the survey's Figure 7 counts)"
     fields["  published"] = None if published is None else f"{published:,}"
+    fields["runs in"] = runs(model)
     if model.equivalent is not None:
-        fields["runs as"] = f"{model.equivalent.changes.get('gguf')}: {model.equivalent.differs}"
+        fields["  as"] = f"{model.equivalent.changes.get('gguf')}: {model.equivalent.differs}"
     return fields
 
 

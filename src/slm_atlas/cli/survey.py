@@ -38,9 +38,7 @@ GUESSES = (
 @selection_options
 @click.option("--facet", type=click.Choice([*NAMES, *NUMBERS]), metavar="NAME", help=FACET_HELP)
 @click.option("--by", type=click.Choice(PERIODS), default=PERIODS[0], show_default=True, help="Periods.")
-@click.option(
-    "--paper", is_flag=True, help="Make Figures 2, 3, 4 and 11 of the survey again, and explain."
-)
+@click.option("--paper", is_flag=True, help="Make Figures 2, 3, 4 and 11 of the survey again, and explain.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead: a line a label and period.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), help="Write figures and data here.")
 @click.option("--format", "form", type=click.Choice(FORMS), default=FORMS[0], show_default=True, help="Of figures.")
