@@ -91,9 +91,7 @@ def forgeable(model: Model) -> Architecture:
     """
     arch = catalog.runnable(model)
     if arch is None:
-        raise UserError(
-            f"llama.cpp cannot run {model.name}, nor a shape that costs the same.", f"slm estimate {model.id}"
-        )
+        raise UserError(f"{model.name} cannot be forged. {model.not_run}", f"slm estimate {model.id}")
     return arch
 
 
