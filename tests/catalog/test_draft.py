@@ -1,3 +1,5 @@
+"""The catalogue's TOML as it is written: it reads back as what it was."""
+
 from __future__ import annotations
 
 import tomllib

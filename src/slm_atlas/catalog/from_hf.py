@@ -134,7 +134,7 @@ def _attention(keys: Keys, layers: int, hidden: int) -> Attention:
     bias = keys.flag("attention_bias", "use_bias")
     return Attention(
         heads=heads,
-        kv_heads=keys.per_layer(layers, *KV_HEADS, default=heads),
+        kv_heads=heads if keys.is_null(KV_HEADS[0]) else keys.per_layer(layers, *KV_HEADS, default=heads),
         head_dim=head_dim,
         qkv_bias=bias or keys.flag("use_qkv_bias"),
         out_bias=bias,

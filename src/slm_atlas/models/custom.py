@@ -41,7 +41,7 @@ def read_architecture(path: Path) -> Architecture:
 def _from_config(text: str, name: str) -> Architecture:
     try:
         config = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{name}: {error}") from None
     if not isinstance(config, dict):
         raise UserError(f"{name} is not the configuration of a model.")
