@@ -1,3 +1,5 @@
+"""The configurations as data: one for each model, in the file of its family."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The catalogue's TOML as it is written: it reads back as what it was."""
+
 from __future__ import annotations
 
 import tomllib
@@ -12,7 +14,7 @@ from slm_atlas.catalog import draft, load
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.configs import configs
 from slm_atlas.catalog.draft import Identity
-from slm_atlas.catalog.from_hf import architecture
+from slm_atlas.catalog.huggingface import architecture
 from slm_atlas.catalog.schema import Equivalent, Variant, Verified
 
 TINY = Identity("tiny-1m", 'Tiny "1M"', "Tiny", "tiny-lab/Tiny-1M", "tiny-lab/Tiny-1M:config.json")

@@ -1,3 +1,5 @@
+"""Architectures from Hugging Face configurations: those of the catalogue, defaults, and what is wrong with odd ones."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -11,8 +13,8 @@ from slm_atlas.anatomy import inventory
 from slm_atlas.catalog import load
 from slm_atlas.catalog.architecture import Multipliers, SlidingWindow
 from slm_atlas.catalog.configs import configs
-from slm_atlas.catalog.from_hf import architecture
-from slm_atlas.catalog.hf_types import TYPES
+from slm_atlas.catalog.huggingface import architecture
+from slm_atlas.catalog.huggingface.types import TYPES
 from slm_atlas.errors import UserError
 
 LLAMA: dict[str, Any] = {
@@ -88,7 +90,11 @@ def test_every_type_is_one_of_a_model() -> None:
         (changed(head_dim=None, num_key_value_heads=None), "attention.head_dim", 16),
         (changed(attention_bias=True), "attention.out_bias", True),
         (changed(rope_parameters={"rope_theta": 5e5, "rope_type": "llama3"}), "position.theta", 5e5),
-        (changed(model_type="mistral", num_attention_heads=8), "attention.kv_heads", 8),
+        (changed(model_type="mistral"), "attention.kv_heads", 8),
+        (changed(model_type="mistral", num_key_value_heads=None), "attention.kv_heads", 4),
+        (changed(model_type="stablelm", use_parallel_residual=True), "norm.shared", True),
+        (changed(model_type="helium", attention_bias=True), "attention.out_bias", False),
+        (changed(model_type="phi3", attention_bias=True), "attention.qkv_bias", False),
         (changed(model_type="gemma"), "attention.head_dim", 256),
         (changed(model_type="gemma", hidden_act="gelu", hidden_activation=None), "ffn.activation", "gelu_tanh"),
         (changed(model_type="gemma", hidden_act="gelu", hidden_activation="silu"), "ffn.activation", "silu"),

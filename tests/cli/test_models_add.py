@@ -1,3 +1,5 @@
+"""`slm models add`: a configuration, a repository or a file becomes a table of the catalogue."""
+
 from __future__ import annotations
 
 import json
@@ -90,9 +92,9 @@ def test_tables_are_appended_to_the_file_of_the_family(config: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "is not a configuration in JSON"),
-        ("[" * 100_000, "is not a configuration in JSON"),
-        ("[1]", "is not a configuration, but a list or a value"),
+        ("{", "config.json: Expecting property name"),
+        ("[" * 100_000, "config.json: maximum recursion depth exceeded"),
+        ("[1]", "config.json is not the configuration of a model"),
         ("{}", "The configuration has no model_type"),
         (json.dumps(CONFIG | {"hidden_size": 0}), "hidden_size: 0 is not a whole number"),
         (json.dumps(CONFIG | {"num_key_value_heads": 2}), "9 heads are not divisible by 2"),
@@ -106,7 +108,7 @@ def test_what_is_wrong_with_a_configuration_is_told_in_a_line(config: Path, cont
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("/nowhere/config.json", "Cannot read /nowhere/config.json: No such file or directory"),
+        ("/nowhere/config.json", "There is no file /nowhere/config.json"),
         ("/nowhere/x.gguf", "There is no file /nowhere/x.gguf"),
         ("hf:owner", "'hf:owner' names no repository. Try: hf:OWNER/REPO"),
         ("hf:owner/repo/other.json", "names no repository"),

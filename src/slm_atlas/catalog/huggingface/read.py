@@ -1,6 +1,6 @@
 """The architecture that a Hugging Face configuration (`config.json`) describes, read as transformers reads it.
 
-What a configuration says is read here; what its class does whatever the configuration says stands in `hf_types.py`.
+What a configuration says is read here; what its class does whatever the configuration says stands in `types.py`.
 What an architecture's name implies in llama.cpp (the embedding of Gemma and its like is scaled by the root of the
 hidden width) is left out.
 """
@@ -23,9 +23,9 @@ from slm_atlas.catalog.architecture import (
     Position,
     PositionKind,
 )
-from slm_atlas.catalog.hf_keys import Keys
-from slm_atlas.catalog.hf_parts import activation
-from slm_atlas.catalog.hf_types import TYPES, Kind
+from slm_atlas.catalog.huggingface.keys import Keys
+from slm_atlas.catalog.huggingface.parts import activation
+from slm_atlas.catalog.huggingface.types import TYPES, Kind
 from slm_atlas.errors import UserError
 
 MOST_LAYERS = 10_000
@@ -134,7 +134,7 @@ def _attention(keys: Keys, layers: int, hidden: int) -> Attention:
     bias = keys.flag("attention_bias", "use_bias")
     return Attention(
         heads=heads,
-        kv_heads=keys.per_layer(layers, *KV_HEADS, default=heads),
+        kv_heads=heads if keys.is_null(KV_HEADS[0]) else keys.per_layer(layers, *KV_HEADS, default=heads),
         head_dim=head_dim,
         qkv_bias=bias or keys.flag("use_qkv_bias"),
         out_bias=bias,

@@ -16,7 +16,7 @@ from slm_atlas.catalog.architecture import (
     QkNorm,
     SlidingWindow,
 )
-from slm_atlas.catalog.hf_keys import Keys
+from slm_atlas.catalog.huggingface.keys import Keys
 from slm_atlas.errors import UserError
 
 ACTIVATIONS = {
@@ -193,7 +193,7 @@ def openlm_width(keys: Keys, layers: int, hidden: int) -> PerLayer:
     return -(-(8 * hidden // 3) // 256) * 256
 
 
-# ---- OPT and Gemma-4 -----------------------------------------------------------------------------------------------
+# ---- types with switches of their own -----------------------------------------------------------------------------
 
 
 def opt(keys: Keys, arch: Architecture) -> Architecture:
@@ -214,6 +214,12 @@ def opt(keys: Keys, arch: Architecture) -> Architecture:
         ),
         embedding=replace(arch.embedding, dim=None if width == arch.hidden else width),
     )
+
+
+def stablelm(keys: Keys, arch: Architecture) -> Architecture:
+    """Attention and feed-forward network side by side, on one norm."""
+    beside = keys.flag("use_parallel_residual")
+    return replace(arch, parallel=beside, norm=replace(arch.norm, shared=beside))
 
 
 def gemma4(keys: Keys, arch: Architecture) -> Architecture:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from slm_atlas.catalog.architecture import (
@@ -12,20 +14,23 @@ from slm_atlas.catalog.architecture import (
     PositionKind,
     SlidingWindow,
 )
-from slm_atlas.catalog.hf_keys import Keys
+from slm_atlas.catalog.huggingface.keys import Keys
 from slm_atlas.errors import UserError
 
+ATTENTION = ("attention", "full_attention")
+"""What lists call a layer with attention: the first is Granite's own word, the second that of transformers."""
 
-def layers_of(keys: Keys, layers: int, kind: str, *names: str) -> tuple[int, ...]:
-    """The layers that a list calls `kind`.
+
+def layers_of(keys: Keys, layers: int, kinds: Collection[str], *names: str) -> tuple[int, ...]:
+    """The layers that a list calls one of `kinds`.
 
     Raises:
         UserError: the list is not as long as the model is deep.
     """
-    kinds = keys.items(*names)
-    if len(kinds) < layers:
-        raise UserError(f"{names[0]}: {len(kinds)} values for {layers} layers.")
-    return tuple(layer for layer, found in enumerate(kinds[:layers]) if found == kind)
+    found = keys.items(*names)
+    if len(found) < layers:
+        raise UserError(f"{names[0]}: {len(found)} values for {layers} layers.")
+    return tuple(layer for layer, kind in enumerate(found[:layers]) if kind in kinds)
 
 
 def mamba2(keys: Keys, arch: Architecture, attention_layers: tuple[int, ...], *, width: int) -> Mixer:
@@ -45,7 +50,7 @@ def mamba2(keys: Keys, arch: Architecture, attention_layers: tuple[int, ...], *,
 
 def granite_hybrid(keys: Keys, arch: Architecture) -> Architecture:
     """Granite-4: attention in a few layers or in all, rotary or without positions."""
-    attention_layers = layers_of(keys, arch.layers, "attention", "layer_types")
+    attention_layers = layers_of(keys, arch.layers, ATTENTION, "layer_types")
     if keys.text("position_embedding_type", default="nope") != "rope":
         arch = replace(arch, position=replace(arch.position, kind=PositionKind.NONE))
     if len(attention_layers) == arch.layers:
@@ -66,7 +71,7 @@ def qwen3_5(keys: Keys, arch: Architecture) -> Architecture:
     values, key_dim = keys.whole("linear_num_value_heads"), keys.whole("linear_key_head_dim")
     found = Mixer(
         kind=MixerKind.DELTA_NET,
-        attention_layers=layers_of(keys, arch.layers, "full_attention", "layer_types"),
+        attention_layers=layers_of(keys, arch.layers, ATTENTION, "layer_types"),
         width=values * keys.whole("linear_value_head_dim"),
         conv_kernel=keys.whole("linear_conv_kernel_dim", default=4),
         state=key_dim,
@@ -79,7 +84,7 @@ def qwen3_5(keys: Keys, arch: Architecture) -> Architecture:
 
 def lfm2(keys: Keys, arch: Architecture) -> Architecture:
     """LFM2: gated short convolutions between the layers with attention."""
-    attention_layers = keys.wholes("full_attn_idxs") or layers_of(keys, arch.layers, "full_attention", "layer_types")
+    attention_layers = keys.wholes("full_attn_idxs") or layers_of(keys, arch.layers, ATTENTION, "layer_types")
     found = Mixer(
         kind=MixerKind.SHORT_CONV,
         attention_layers=tuple(layer for layer in attention_layers if layer < arch.layers),

@@ -14,8 +14,8 @@ from slm_atlas.catalog.architecture import (
     PositionKind,
     SlidingWindow,
 )
-from slm_atlas.catalog.hf_keys import Keys
-from slm_atlas.catalog.hf_mixers import layers_of, mamba2
+from slm_atlas.catalog.huggingface.keys import Keys
+from slm_atlas.catalog.huggingface.mixers import layers_of, mamba2
 
 Layers = tuple[int, ...] | None
 
@@ -44,7 +44,7 @@ def zamba2(keys: Keys, arch: Architecture) -> Architecture:
 
     A shared block reads the stream beside the embedding, so its attention is twice as wide as the stream.
     """
-    shared = layers_of(keys, arch.layers, "hybrid", "layers_block_type", "layer_types")
+    shared = layers_of(keys, arch.layers, ("hybrid",), "layers_block_type", "layer_types")
     width = keys.whole("mamba_expand", default=2) * arch.hidden
     head_dim = keys.whole("attention_head_dim", default=max(1, 2 * arch.hidden // keys.whole("num_attention_heads")))
     arch = replace(

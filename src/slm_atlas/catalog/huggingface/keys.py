@@ -32,6 +32,10 @@ class Keys:
         """Whether one of these keys has a value that is not null."""
         return self._find(names)[1] is not None
 
+    def is_null(self, name: str) -> bool:
+        """Whether the configuration says null, whatever its class would assume."""
+        return name in self._said and self._said[name] is None
+
     def whole(self, *names: str, default: int | None = None, least: int = 1, most: int = MOST) -> int:
         """A whole number.
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from slm_atlas.catalog.architecture import Architecture, NormKind, NormPlacement, PerLayer, PositionKind, QkNorm
-from slm_atlas.catalog.hf_keys import Keys
-from slm_atlas.catalog.hf_listed import hymba, zamba2
-from slm_atlas.catalog.hf_mixers import falcon_h1, granite_hybrid, lfm2, lfm2_width, qwen3_5, recurrent_gemma
-from slm_atlas.catalog.hf_parts import (
+from slm_atlas.catalog.huggingface.keys import Keys
+from slm_atlas.catalog.huggingface.listed import hymba, zamba2
+from slm_atlas.catalog.huggingface.mixers import falcon_h1, granite_hybrid, lfm2, lfm2_width, qwen3_5, recurrent_gemma
+from slm_atlas.catalog.huggingface.parts import (
     gemma4,
     gemma4_width,
     granite_multipliers,
@@ -31,6 +31,7 @@ from slm_atlas.catalog.hf_parts import (
     shared_ffn,
     softcaps,
     some_layers_without_rope,
+    stablelm,
     unit_norm,
     window,
 )
@@ -87,14 +88,21 @@ class Kind(NamedTuple):
 
 
 def _assumed(
-    activation: str = "silu", eps: float = 1e-6, tied: bool = False, theta: float = 10_000.0, **others: object
+    activation: str = "silu",
+    eps: float = 1e-6,
+    *,
+    tied: bool = False,
+    theta: float = 10_000.0,
+    kv_heads: int | None = None,
+    **others: object,
 ) -> dict[str, object]:
     keys = {"hidden_act": activation, "rms_norm_eps": eps, "tie_word_embeddings": tied, "rope_theta": theta}
-    return keys | others
+    return keys | {"num_key_value_heads": kv_heads} | others
 
 
 LAYERNORM = {"norm.kind": NormKind.LAYERNORM, "norm.bias": True}
 ALL_BIASES = {"attention.qkv_bias": True, "attention.out_bias": True, "ffn.bias": True}
+NO_BIASES = {"attention.qkv_bias": False, "attention.out_bias": False}
 UNGATED = {"ffn.gated": False}
 FUSED_QKV = {"attention.fused_qkv": True}
 NORM_OF_HEADS = {"attention.qk_norm": QkNorm.HEAD}
@@ -103,16 +111,18 @@ NORMS_AFTER = {"norm.placement": NormPlacement.POST}
 NORMS_AROUND = {"norm.placement": NormPlacement.BOTH}
 
 _GPT = {**LAYERNORM, **ALL_BIASES, **UNGATED, **FUSED_QKV}
-_GEMMA = _assumed("gelu_pytorch_tanh", tied=True, head_dim=256, hidden_activation="gelu_pytorch_tanh")
+_GEMMA = _assumed(tied=True, kv_heads=4, head_dim=256, hidden_activation="gelu_pytorch_tanh")
 _GEMMA2 = {**_GEMMA, "sliding_window": 4096, "sliding_window_pattern": 2, "query_pre_attn_scalar": 256}
 _SOFTCAPS = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
 _TWO_THETAS = {"rope_theta": 1_000_000.0, "rope_local_base_freq": 10_000.0, "sliding_window_pattern": 6}
-_LLAMA = Kind("llama", _assumed(), also=(shared_ffn,))
+_GEMMA_PARTS = (hidden_activation, window, softcaps, query_scale)
 
 TYPES: Mapping[str, Kind] = {
     "arcee": Kind("arcee", _assumed("relu2", 1e-5), UNGATED),
     "bitnet": Kind(
-        "bitnet", _assumed("relu2", 1e-5, theta=500_000.0), {"attention.sub_norm": True, "ffn.sub_norm": True}
+        "bitnet",
+        _assumed("relu2", 1e-5, theta=500_000.0, kv_heads=5),
+        {"attention.sub_norm": True, "ffn.sub_norm": True},
     ),
     "bloom": Kind(
         "bloom",
@@ -121,7 +131,7 @@ TYPES: Mapping[str, Kind] = {
         {**_GPT, "position.kind": PositionKind.ALIBI, "embedding.norm": True},
         width=_four_times,
     ),
-    "ernie4_5": Kind("ernie4_5", _assumed(eps=1e-5, tied=True, theta=500_000.0, head_dim=128)),
+    "ernie4_5": Kind("ernie4_5", _assumed(eps=1e-5, tied=True, theta=500_000.0, kv_heads=2, head_dim=128)),
     "exaone": Kind("exaone", _assumed(eps=1e-5, tied=True)),
     "exaone4": Kind(
         "exaone4",
@@ -130,24 +140,22 @@ TYPES: Mapping[str, Kind] = {
         (window, rope_in_window_only),
     ),
     "falcon_h1": Kind(
-        "falcon-h1", _assumed(eps=1e-5), also=(falcon_h1,), refused=("mamba_proj_bias", "projectors_bias")
+        "falcon-h1", _assumed(eps=1e-5, kv_heads=8), also=(falcon_h1,), refused=("mamba_proj_bias", "projectors_bias")
     ),
-    "gemma": Kind("gemma", _GEMMA, also=(hidden_activation,)),
-    "gemma2": Kind(
-        "gemma2", {**_GEMMA2, **_SOFTCAPS}, NORMS_AROUND, (hidden_activation, window, softcaps, query_scale)
-    ),
+    "gemma": Kind("gemma", {**_GEMMA, "num_key_value_heads": 16}, also=(hidden_activation,)),
+    "gemma2": Kind("gemma2", {**_GEMMA2, **_SOFTCAPS}, NORMS_AROUND, _GEMMA_PARTS),
     "gemma3_text": Kind(
         "gemma3",
         {**_GEMMA2, **_TWO_THETAS},
         {**NORM_OF_HEADS, **NORMS_AROUND},
-        (hidden_activation, window, softcaps, query_scale),
+        _GEMMA_PARTS,
     ),
     "gemma4_text": Kind(
         "gemma4",
         {**_GEMMA, **_TWO_THETAS, "sliding_window": 512, "global_head_dim": 512, "hidden_size_per_layer_input": 256},
         # A quarter of the wide heads is rotated; llama.cpp rotates all of it, three quarters by nothing.
         {**NORM_OF_HEADS, **NORMS_AROUND, "position.rotary_fraction": 1.0},
-        (hidden_activation, window, softcaps, gemma4),
+        (*_GEMMA_PARTS[:-1], gemma4),
         width=gemma4_width,
         refused=("enable_moe_block", "attention_k_eq_v", "num_global_key_value_heads"),
     ),
@@ -172,16 +180,23 @@ TYPES: Mapping[str, Kind] = {
         width=_shared_expert,
         refused=("num_local_experts", "mamba_proj_bias"),
     ),
-    "helium": Kind(None, _assumed(eps=1e-8, theta=100_000.0, head_dim=128)),
+    "helium": Kind(None, _assumed(eps=1e-8, theta=100_000.0, kv_heads=20, head_dim=128), {"attention.out_bias": False}),
     "hunyuan_v1_dense": Kind("hunyuan-dense", _assumed(eps=1e-5), NORM_OF_HEADS),
     "hymba": Kind(None, _assumed(mamba_d_conv=4), also=(hymba,)),
     "instella": Kind(None, _assumed(eps=1e-5), NORM_OF_ALL_HEADS),
-    "lfm2": Kind("lfm2", _assumed(eps=1e-5, tied=True, theta=1_000_000.0), NORM_OF_HEADS, (lfm2,), lfm2_width),
-    "llama": _LLAMA,
+    "lfm2": Kind(
+        "lfm2",
+        _assumed(eps=1e-5, tied=True, theta=1_000_000.0, kv_heads=8),
+        NORM_OF_HEADS,
+        (lfm2,),
+        lfm2_width,
+        ("conv_bias",),
+    ),
+    "llama": Kind("llama", _assumed(), also=(shared_ffn,)),
     # Scout and Maverick are of this type too: mixtures of experts, as one without `num_local_experts` is taken to be.
     "llama4_text": Kind(
         None,
-        _assumed(eps=1e-5, theta=500_000.0, head_dim=128, num_local_experts=16, no_rope_layer_interval=4),
+        _assumed(eps=1e-5, theta=500_000.0, kv_heads=8, head_dim=128, num_local_experts=16, no_rope_layer_interval=4),
         also=(some_layers_without_rope, unit_norm),
         width=_dense_mlp,
         refused=("num_local_experts",),
@@ -191,9 +206,10 @@ TYPES: Mapping[str, Kind] = {
         "minicpm3",
         _assumed(eps=1e-5, tied=True, scale_emb=12, scale_depth=1.4, dim_model_base=256),
         also=(mla, minicpm_multipliers),
+        refused=("attention_bias",),
     ),
-    "ministral3": Kind("mistral3", _assumed(eps=1e-5, theta=1_000_000.0, head_dim=128), also=(window,)),
-    "mistral": Kind("llama", _assumed(num_key_value_heads=8, sliding_window=4096), also=(window,)),
+    "ministral3": Kind("mistral3", _assumed(eps=1e-5, theta=1_000_000.0, kv_heads=8, head_dim=128), also=(window,)),
+    "mistral": Kind("llama", _assumed(kv_heads=8, sliding_window=4096), also=(window,)),
     "mobilellm": Kind("llama", _assumed(eps=1e-5), also=(layer_sharing,)),
     "nemotron": Kind("nemotron", _assumed("relu2", 1e-5, partial_rotary_factor=0.5), {**LAYERNORM, **UNGATED}),
     "olmo": Kind(
@@ -223,42 +239,49 @@ TYPES: Mapping[str, Kind] = {
         {**LAYERNORM, **ALL_BIASES, **UNGATED, "norm.shared": True, "parallel": True, "embedding.head_bias": True},
         refused=("qk_layernorm",),
     ),
-    "phi3": Kind("phi3", _assumed(eps=1e-5), {**FUSED_QKV, "ffn.fused_gate": True}, (window,)),
+    "phi3": Kind("phi3", _assumed(eps=1e-5), {**FUSED_QKV, **NO_BIASES, "ffn.fused_gate": True}, (window,)),
     "phonelm": Kind(None, _assumed("relu")),
     "qwen": Kind(
         "qwen",
-        _assumed(theta=10_000.0),
+        _assumed(),
         {**FUSED_QKV, "attention.qkv_bias": True},
         width=_half,
     ),
-    "qwen2": Kind("qwen2", _assumed(use_sliding_window=False), {"attention.qkv_bias": True}, (window,)),
-    "qwen3": Kind("qwen3", _assumed(use_sliding_window=False, head_dim=128), NORM_OF_HEADS, (window,)),
+    "qwen2": Kind("qwen2", _assumed(kv_heads=32, use_sliding_window=False), {"attention.qkv_bias": True}, (window,)),
+    "qwen3": Kind("qwen3", _assumed(kv_heads=32, use_sliding_window=False, head_dim=128), NORM_OF_HEADS, (window,)),
     "qwen3_5_text": Kind(
         "qwen35",
-        _assumed(partial_rotary_factor=0.25, head_dim=256),
+        _assumed(kv_heads=4, partial_rotary_factor=0.25, head_dim=256),
         {**NORM_OF_HEADS, "attention.output_gate": True},
         (qwen3_5,),
     ),
     "recurrent_gemma": Kind(
         None,
-        {**_GEMMA, "max_position_embeddings": 8192, "partial_rotary_factor": 0.5, "logits_soft_cap": 30.0},
+        {
+            **_GEMMA,
+            "num_key_value_heads": None,
+            "max_position_embeddings": 8192,
+            "partial_rotary_factor": 0.5,
+            "logits_soft_cap": 30.0,
+        },
         {"attention.out_bias": True, "ffn.bias": True},
         (hidden_activation, recurrent_gemma),
         width=_half,
     ),
     "smollm3": Kind(
         "smollm3",
-        _assumed(tied=True, theta=2_000_000.0, use_sliding_window=False, no_rope_layer_interval=4),
+        _assumed(tied=True, theta=2_000_000.0, kv_heads=4, use_sliding_window=False, no_rope_layer_interval=4),
         also=(window, some_layers_without_rope),
     ),
     "stablelm": Kind(
         "stablelm",
         _assumed(eps=1e-5, partial_rotary_factor=0.25),
         LAYERNORM,
-        refused=("qk_layernorm", "use_parallel_residual"),
+        (stablelm,),
+        refused=("qk_layernorm",),
     ),
-    "vaultgemma": Kind(None, {**_GEMMA2, **_SOFTCAPS}, also=(hidden_activation, window, softcaps, query_scale)),
-    "youtu": Kind("deepseek2", _assumed(tied=True), also=(mla,)),
+    "vaultgemma": Kind(None, {**_GEMMA2, **_SOFTCAPS}, also=_GEMMA_PARTS),
+    "youtu": Kind("deepseek2", _assumed(tied=True), also=(mla,), refused=("attention_bias",)),
     "zamba2": Kind(None, _assumed("gelu", 1e-5, tied=True), also=(zamba2,), refused=("add_bias_linear",)),
 }
 """All types that are known here, by name."""
