@@ -112,6 +112,15 @@ class Generation(Struct, frozen=True):
     """A stop string or the end-of-text token ended it, rather than the limit."""
 
 
+class FirstToken(Struct, frozen=True):
+    """What a user waits for: a prompt of text becomes the first token of text."""
+
+    seconds: float
+    """Tokenize, prefill, choose the most likely token, detokenize."""
+    prompt_tokens: int
+    """Tokens of the prompt."""
+
+
 class Engine(Protocol):
     """An engine with at most one model loaded.
 
@@ -143,12 +152,16 @@ class Engine(Protocol):
         """The token that ends (and, before an empty context, begins) a text."""
         ...
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Forget everything, read the tokens until logits are ready; the seconds it took."""
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """Forget all but the first `depth` tokens, read these until logits are ready; the seconds the reading took."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Append the tokens one at a time, as if each had been sampled; the seconds each took."""
+        ...
+
+    def first_token(self, text: str) -> FirstToken:
+        """Forget everything, and answer a text with its first token (user-visible TTFT)."""
         ...
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:

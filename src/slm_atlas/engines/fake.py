@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import EngineInfo, FirstToken, Generation, LoadReport, LoadSettings, MemoryReport, Score
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -89,7 +89,7 @@ class Fake:
         """Zero."""
         return _END
 
-    def prefill(self, tokens: Sequence[int]) -> float:
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         """Proportional to the tokens; dies or hangs where the path says so."""
         if self._behaviour == "abort":
             os.abort()
@@ -100,6 +100,11 @@ class Fake:
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """The same for each token."""
         return [DECODE_S] * len(tokens)
+
+    def first_token(self, text: str) -> FirstToken:
+        """The prefill and one decode."""
+        tokens = self.tokenize(text)
+        return FirstToken(seconds=self.prefill(tokens) + DECODE_S, prompt_tokens=len(tokens))
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Each token is `LIKELY` where it follows its predecessor in the alphabet."""

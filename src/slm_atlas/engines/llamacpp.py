@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slm_atlas.engines import process
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import EngineInfo, FirstToken, Generation, LoadReport, LoadSettings, MemoryReport, Score
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -174,9 +174,9 @@ class LlamaCpp:
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Seconds until the logits of the last token are ready; the cache is emptied before the clock starts."""
-        self._forget(0)
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """Seconds until the logits of the last token are ready; the cache is cut to `depth` before the clock starts."""
+        self._cut(depth)
         given = (lib.llama_token * len(tokens))(*tokens)
         batch_size = lib.llama_n_batch(self._context)
         start = time.perf_counter()
@@ -185,8 +185,27 @@ class LlamaCpp:
             self._run(lib.llama_batch_get_one(chunk, len(chunk)))
         lib.llama_synchronize(self._context)
         elapsed = time.perf_counter() - start
-        self._cached = list(tokens)
+        self._cached += tokens
         return elapsed
+
+    def _cut(self, depth: int) -> None:
+        """Bring the cache to its first `depth` tokens, which a recurrent model must read again."""
+        if len(self._cached) < depth:
+            raise EngineRefused(f"{len(self._cached)} tokens are in the cache, not {depth}")
+        kept = self._cached[:depth]
+        self._forget(depth)
+        if len(self._cached) < depth:
+            self.prefill(kept)
+
+    def first_token(self, text: str) -> FirstToken:
+        """Tokenize, prefill, take the most likely token, detokenize it."""
+        start = time.perf_counter()
+        tokens = self.tokenize(text, special=True)
+        if len(tokens) >= lib.llama_n_ctx(self._context):
+            raise EngineRefused(f"{len(tokens)} tokens do not fit a context of {lib.llama_n_ctx(self._context)}")
+        self.prefill(tokens)
+        self.detokenize([int(np.argmax(self._logits(-1)))])
+        return FirstToken(seconds=time.perf_counter() - start, prompt_tokens=len(tokens))
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Seconds of each token, logits included."""

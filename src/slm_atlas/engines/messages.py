@@ -6,7 +6,16 @@ from typing import IO
 
 import msgspec
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score, Struct
+from slm_atlas.engines.base import (
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Score,
+    Struct,
+)
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -47,12 +56,19 @@ class Prefill(Struct, frozen=True, tag=True):
     """`Engine.prefill`."""
 
     tokens: list[int]
+    depth: int = 0
 
 
 class Decode(Struct, frozen=True, tag=True):
     """`Engine.decode`."""
 
     tokens: list[int]
+
+
+class Answer(Struct, frozen=True, tag=True):
+    """`Engine.first_token`."""
+
+    text: str
 
 
 class ScoreAll(Struct, frozen=True, tag=True):
@@ -70,7 +86,7 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | Answer | ScoreAll | Generate
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -86,7 +102,18 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Result = EngineInfo | LoadReport | MemoryReport | Generation | list[Score] | list[int] | list[float] | float | str
+Result = (
+    EngineInfo
+    | LoadReport
+    | MemoryReport
+    | FirstToken
+    | Generation
+    | list[Score]
+    | list[int]
+    | list[float]
+    | float
+    | str
+)
 
 _LENGTH_BYTES = 8
 

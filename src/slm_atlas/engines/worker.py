@@ -21,7 +21,16 @@ import msgspec
 
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
-from slm_atlas.engines.base import Engine, EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import (
+    Engine,
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Score,
+)
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
 
 ENGINES = ("llamacpp", "fake")
@@ -94,13 +103,17 @@ class Worker:
         """The token that ends a text."""
         return self._call(msg.EndOfText(), int)
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Seconds to read the tokens, measured in the child."""
-        return self._call(msg.Prefill(tokens=list(tokens)), float)
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """See `Engine.prefill`."""
+        return self._call(msg.Prefill(tokens=list(tokens), depth=depth), float)
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Seconds of each token, measured in the child."""
         return self._call(msg.Decode(tokens=list(tokens)), list[float])
+
+    def first_token(self, text: str) -> FirstToken:
+        """See `Engine.first_token`."""
+        return self._call(msg.Answer(text=text), FirstToken)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Log probabilities of continuations."""
@@ -253,10 +266,12 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.detokenize(tokens)
         case msg.EndOfText():
             return engine.end_of_text()
-        case msg.Prefill(tokens=tokens):
-            return engine.prefill(tokens)
+        case msg.Prefill(tokens=tokens, depth=depth):
+            return engine.prefill(tokens, depth=depth)
         case msg.Decode(tokens=tokens):
             return engine.decode(tokens)
+        case msg.Answer(text=text):
+            return engine.first_token(text)
         case msg.ScoreAll(prefix=prefix, continuations=continuations):
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):

@@ -33,6 +33,9 @@ SCORE_METRICS = ("acc", "exact_match", "acc_norm")
 ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 """What the engine allocates for a model; their sum is `engine_bytes`."""
 
+MIN_TOKENS = 20
+"""Fewer decoded tokens than this have no 95th percentile."""
+
 _NOT_SHAPE = frozenset({"path", "seed"})
 """Settings that may differ between replicates of one measurement."""
 
@@ -193,8 +196,9 @@ def _row(
 def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
     """One number a metric: the median within the run, and what is derived from it.
 
-    Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, and `engine_bytes` (model, KV cache, compute and output
-    buffers together), each only where all it is derived from was measured.
+    Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, `decode_p95_s` (95th percentile of the tokens), and
+    `engine_bytes` (model, KV cache, compute and output buffers together), each only where all it is derived from was
+    measured.
     """
     series: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
@@ -204,6 +208,8 @@ def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
         summary["prefill_tokens_per_s"] = run.settings.get("n_prompt", PAPER_TOKENS) / summary["prefill_s"]
     if summary.get("decode_s"):
         summary["decode_tokens_per_s"] = 1 / summary["decode_s"]
+    if len(series["decode_s"]) >= MIN_TOKENS:
+        summary["decode_p95_s"] = statistics.quantiles(series["decode_s"], n=20)[-1]
     if all(part in summary for part in ENGINE_PARTS):
         summary["engine_bytes"] = sum(summary[part] for part in ENGINE_PARTS)
     return summary
