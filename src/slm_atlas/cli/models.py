@@ -135,6 +135,12 @@ def _survey(model: Model) -> dict[str, object]:
     }
     if paper.counts_as is not None:
         counted = {name: getattr(paper.counts_as, name) for name in paper.counts_as.__struct_fields__}
-        shown = (f"{name} {value}" for name, value in counted.items() if value is not None and name != "basis")
+        shown = (
+            f"{name} {_counted(value)}" for name, value in counted.items() if value is not None and name != "basis"
+        )
         fields["counted as"] = f"{', '.join(shown)} ({paper.counts_as.basis})"
     return fields
+
+
+def _counted(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else " and ".join(value) or "none"
