@@ -142,6 +142,5 @@ def _survey(model: Model) -> dict[str, object]:
 def _counted(counts: CountsAs) -> str:
     values = {name: getattr(counts, name) for name in counts.__struct_fields__ if name != "basis"}
     words = {name: " and ".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value or 'none'}" for name, value in words.items() if value is not None
-    )
+    told = {name.replace("_", " "): value or "none" for name, value in words.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
