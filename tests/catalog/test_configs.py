@@ -1,3 +1,5 @@
+"""The configurations of the catalogue's models: each in its family's file, and in line with what was verified."""
+
 from __future__ import annotations
 
 import json

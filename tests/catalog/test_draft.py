@@ -1,3 +1,5 @@
+"""The catalogue's TOML as it is written: what is drafted is read again as it was."""
+
 from __future__ import annotations
 
 import tomllib

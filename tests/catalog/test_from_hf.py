@@ -1,3 +1,5 @@
+"""Configurations of Hugging Face become architectures; what is wrong with one is named by its key."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,3 +1,5 @@
+"""`slm models add`: the table of a new model, drafted from a configuration or a file."""
+
 from __future__ import annotations
 
 import json
