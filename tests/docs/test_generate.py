@@ -44,7 +44,7 @@ def test_nested_commands_options_and_examples_are_there(two_commands: ModuleType
     assert "## `slm models list`" in page
     assert "```text\nslm models show [OPTIONS] MODEL\n```" in page
     assert "| `--max-params COUNT` | Only models of at most so many parameters, such as 500M. |" in page
-    assert "```sh\nslm models list --max-params 500M\n```" in page
+    assert "```sh\nslm models list --fits 2GiB --context 8192 --sort release --descending\n```" in page
     assert "--help" not in page
     assert "`MODEL`" not in page
 

@@ -58,6 +58,8 @@ def command(
     if every == (model is not None):
         raise click.UsageError("Give a MODEL, or --all.")
     if model is not None:
+        if chosen != Selection() or sort or descending:
+            raise click.UsageError("The options that choose and sort models go with --all.")
         _one(model, quantization, json, costs)
         return
     found = chosen_models(chosen, sort=sort, descending=descending)
