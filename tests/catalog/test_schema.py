@@ -247,7 +247,8 @@ def architecture(text: str) -> Architecture:
 
 
 def problems(arch: Architecture) -> list[str]:
-    return check(msgspec.structs.replace(get("smollm-135m"), architecture=arch))
+    not_run = None if arch.gguf else "Nothing runs it."
+    return check(msgspec.structs.replace(get("smollm-135m"), architecture=arch, not_run=not_run))
 
 
 @pytest.mark.parametrize("name", SHAPES)

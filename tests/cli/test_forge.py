@@ -104,7 +104,7 @@ class TestModel:
 
     def test_what_llama_cpp_runs_in_no_way_is_one_line(self, own_home: Path) -> None:
         line = wrong("forge", "tiny-never")
-        assert "llama.cpp cannot run Tiny Never" in line
+        assert "Tiny Never cannot be forged: llama.cpp does not run it." in line
         assert "slm estimate tiny-never" in line
         assert not list(own_home.rglob("*.gguf"))
 

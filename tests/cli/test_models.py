@@ -265,9 +265,9 @@ def test_latent_attention_is_shown_with_its_latent() -> None:
 
 def test_what_runs_as_an_equivalent_is_shown_with_what_differs() -> None:
     found = fields(shown("bitnet-b1.58-2b-4t"))
-    assert found["runs as"] == "bitnet: SiLU in place of squared ReLU."
+    assert found["as"] == "bitnet: SiLU in place of squared ReLU."
     assert found["in llama.cpp"] == "cannot run"
-    assert "runs as" not in fields(shown("smollm-135m"))
+    assert "as" not in fields(shown("smollm-135m"))
 
 
 def test_a_model_whose_tensors_are_listed_is_shown() -> None:

@@ -94,7 +94,7 @@ def test_hidden_commands_are_left_out_and_bars_do_not_break_a_table(generate: Mo
 
 
 def test_every_command_has_its_page(generate: ModuleType) -> None:
-    assert set(generate.pages()) == {"README.md", *(f"commands/{name}.md" for name in COMMANDS)}
+    assert set(generate.pages()) == {"README.md", "catalogue.md", *(f"commands/{name}.md" for name in COMMANDS)}
 
 
 def test_pages_do_not_depend_on_the_machine(generate: ModuleType, tmp_path: Path) -> None:
