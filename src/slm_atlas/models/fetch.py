@@ -91,7 +91,10 @@ def forgeable(model: Model) -> Architecture:
     """
     arch = catalog.runnable(model)
     if arch is None:
-        raise UserError(f"{model.name} cannot be forged. {model.not_run}", f"slm estimate {model.id}")
+        raise UserError(
+            f"{model.name} cannot be forged: llama.cpp does not run it. {model.not_run or ''}".rstrip(),
+            f"slm estimate {model.id}",
+        )
     return arch
 
 
