@@ -63,16 +63,16 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     decode_bytes: float
     """Bytes of weights read for one token."""
-    prefill_flops: float
-    """FLOPs of the whole prompt."""
+    flops_per_token: float
+    """FLOPs of a prompt token."""
 
 
-def impossible(samples: Sequence[Sample], work: Work, ceilings: Ceilings) -> str | None:
+def impossible(samples: Sequence[Sample], work: Work, ceilings: Ceilings, *, n_prompt: int) -> str | None:
     """Why a run's numbers cannot be true; None if they can.
 
     >>> fast = [Sample(metric="decode_s", index=0, value=1e-9)]
-    >>> work = Work(decode_bytes=1e8, prefill_flops=1e9)
-    >>> impossible(fast, work, Ceilings(read_bytes_per_s=1e10, flops=1e11))
+    >>> work = Work(decode_bytes=1e8, flops_per_token=1e7)
+    >>> impossible(fast, work, Ceilings(read_bytes_per_s=1e10, flops=1e11), n_prompt=50)
     'decode would read 1e+08 GB/s, over 4 times the 10 GB/s measured here'
     """
     if any(sample.value <= 0 for sample in samples if sample.metric in ("prefill_s", "decode_s")):
@@ -81,8 +81,9 @@ def impossible(samples: Sequence[Sample], work: Work, ceilings: Ceilings) -> str
     if decode and work.decode_bytes / decode > BANDWIDTH_MARGIN * ceilings.read_bytes_per_s:
         rate, limit = work.decode_bytes / decode / 1e9, ceilings.read_bytes_per_s / 1e9
         return f"decode would read {rate:.4g} GB/s, over {BANDWIDTH_MARGIN:g} times the {limit:.4g} GB/s measured here"
-    if prefill and work.prefill_flops / prefill > COMPUTE_MARGIN * ceilings.flops:
-        rate, limit = work.prefill_flops / prefill / 1e9, ceilings.flops / 1e9
+    flops = work.flops_per_token * n_prompt
+    if prefill and flops / prefill > COMPUTE_MARGIN * ceilings.flops:
+        rate, limit = flops / prefill / 1e9, ceilings.flops / 1e9
         return f"prefill would do {rate:.4g} GFLOP/s, over {COMPUTE_MARGIN:g} times the {limit:.4g} measured here"
     return None
 

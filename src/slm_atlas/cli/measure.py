@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import click
+import msgspec
 
 from slm_atlas import home
 from slm_atlas.bench import describe_host, host_state
@@ -17,7 +19,21 @@ from slm_atlas.engines import Worker
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.store import RunKind, Store
-from slm_atlas.studies import Cell, Session, Study, Subject, measuring, pending, plan, prepare, run_cells
+from slm_atlas.studies import (
+    Cell,
+    Session,
+    Study,
+    StudyModel,
+    Subject,
+    discard,
+    ensure,
+    forged_bytes,
+    measuring,
+    pending,
+    plan,
+    prepare,
+    run_cells,
+)
 from slm_atlas.units import format_seconds
 
 engine_option = click.option(
@@ -33,27 +49,38 @@ class Planned(NamedTuple):
     """All its cells."""
     session: Session
     """Where they run."""
+    subjects: list[Subject]
+    """Its model files."""
 
 
 def planned(study: Study, store: Store, engine: str, progress: StudyProgress) -> Planned:
-    """Make or fetch the files of a study, and list its cells."""
+    """What a study's files are (made or fetched where nothing is known of them), and its cells."""
     with Worker(engine) as worker:
         info = worker.describe()
-    host = describe_host()
-    cells = plan(study, _subjects(study, progress), host, info)
-    return Planned(cells, Session(store, host, info, progress))
+    host, subjects = describe_host(), _subjects(study.models, progress)
+    return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
 
 
-def _subjects(study: Study, progress: StudyProgress) -> list[Subject]:
+def _subjects(models: Sequence[StudyModel], progress: StudyProgress) -> list[Subject]:
     subjects = []
-    for model in study.models:
-
-        def show(done: int, total: int, name: str = model.model) -> None:
-            progress.preparing(name, done, total)
-
+    for model in models:
         progress.preparing(model.model)
-        subjects.append(prepare(model, study.bench.n_prompt, on_progress=show))
+        subjects.append(prepare(model, on_progress=partial(progress.preparing, model.model)))
     return subjects
+
+
+def groups(study: Study) -> list[Study]:
+    """The study in parts whose forged files fit in its `disk_bytes`, in its own order; one part where all do."""
+    parts: list[list[StudyModel]] = [[]]
+    used = 0
+    for model in study.models:
+        size = forged_bytes(model)
+        if study.disk_bytes is not None and parts[-1] and used + size > study.disk_bytes:
+            parts.append([])
+            used = 0
+        parts[-1].append(model)
+        used += size
+    return [msgspec.structs.replace(study, models=tuple(part)) for part in parts]
 
 
 def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
@@ -62,19 +89,38 @@ def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
     Raises:
         UserError: another measurement is running, or a model cannot be had.
     """
+    cells: list[Cell] = []
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        cells, session = planned(study, store, engine, progress)
-        todo = pending(cells, store, retry_failed=retry_failed)
-        number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
-        progress.say(f"{study.title}: {number}.")
-        if todo:
-            for doubt in unrest(host_state()):
-                progress.say(f"The machine is not quiet. {doubt}")
-            with measuring():
-                run_cells(cells, session, retry_failed=retry_failed)
+        parts = groups(study)
+        for number, part in enumerate(parts, 1):
+            where = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
+            cells += _run_part(part, store, engine, progress, retry_failed=retry_failed, where=where)
         dataset = restrict(read_dataset(store), cells)
     _say_doubts(dataset)
     return dataset
+
+
+def _run_part(
+    study: Study, store: Store, engine: str, progress: StudyProgress, *, retry_failed: bool, where: str
+) -> list[Cell]:
+    """Run what is missing of a part of a study, and remove its forged files if they are not to be kept."""
+    cells, session, subjects = planned(study, store, engine, progress)
+    todo = pending(cells, store, retry_failed=retry_failed)
+    number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
+    progress.say(f"{study.title}{where}: {number}.")
+    if todo:
+        for doubt in unrest(host_state()):
+            progress.say(f"The machine is not quiet. {doubt}")
+        wanted = {cell.subject.artifact.sha256 for cell in todo}
+        for subject in subjects:
+            if subject.artifact.sha256 in wanted:
+                ensure(subject, on_progress=partial(progress.preparing, subject.label))
+        with measuring():
+            run_cells(cells, session, retry_failed=retry_failed, precision=study.precision)
+    if study.disk_bytes is not None:
+        for subject in subjects:
+            discard(subject)
+    return cells
 
 
 def run_and_show(study: Study, *, engine: str, retry_failed: bool, json: bool) -> Dataset:

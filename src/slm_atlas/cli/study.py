@@ -72,7 +72,7 @@ def status(study: str, engine: str, json: bool) -> None:
     from slm_atlas.studies import load_study
 
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        cells, _ = planned(load_study(study), store, engine, progress)
+        cells, *_ = planned(load_study(study), store, engine, progress)
         runs = {run.key: run for run in restrict(read_dataset(store), cells).runs}
         line = summary(cells, store)
     if json:

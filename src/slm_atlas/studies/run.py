@@ -25,6 +25,8 @@ from slm_atlas.evals import suite as find_suite
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
 from slm_atlas.studies.plan import Cell, EvalTarget, engine_text
+from slm_atlas.studies.schema import Precision
+from slm_atlas.studies.stopping import Stopping
 
 BENCH_DEADLINE_S = 900.0
 """Longest single call of a cost run."""
@@ -101,8 +103,10 @@ def pending(cells: Sequence[Cell], store: Store, *, retry_failed: bool = False) 
     return [cell for cell in cells if known[cell.key] not in settled]
 
 
-def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = False) -> None:
-    """Run what is pending, and store each cell as it ends.
+def run_cells(
+    cells: Sequence[Cell], session: Session, *, retry_failed: bool = False, precision: Precision | None = None
+) -> None:
+    """Run what is pending, and store each cell as it ends; with `precision`, not those whose arm needs them no more.
 
     Raises:
         MissingExtra: something is to be evaluated and lm-eval is not installed; nothing was run.
@@ -117,7 +121,10 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
         session.store.add_artifact(subject.artifact)
     ceilings = measure_ceilings(usable_cores()) if any(cell.kind is RunKind.BENCH for cell in todo) else None
     elapsed = _elapsed_before(cells, session.store)
+    stopping = Stopping(session.store, precision, [cell for cell in cells if cell.kind is RunKind.BENCH])
     for number, cell in enumerate(todo):
+        if cell.kind is RunKind.BENCH and stopping.settled(cell):
+            continue
         done = len(cells) - len(todo) + number
         following = todo[number + 1] if number + 1 < len(todo) else None
         session.listen(Started(cell, done, len(cells), _remaining(todo[number:], elapsed), following))
@@ -167,7 +174,7 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True) as worker:
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
     notes = {"granted": msgspec.to_builtins(measurement.load), "ceilings": msgspec.to_builtins(ceilings)}
-    refusal = impossible(measurement.samples, cell.subject.work, ceilings)
+    refusal = impossible(measurement.samples, cell.subject.work, ceilings, n_prompt=cell.target.n_prompt)
     outcome = Outcome.OK if refusal is None else Outcome.REJECTED
     return _Result(outcome, refusal, "", measurement.samples, notes)
 
