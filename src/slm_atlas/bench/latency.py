@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slm_atlas.bench.memory import memory_samples
-from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, BenchSettings
+from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, WARMUP_TOKENS, BenchSettings
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import EngineRefused, UserError
 from slm_atlas.store.records import Sample
@@ -123,7 +123,7 @@ def _warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], sett
     while len(prefills) < MAX_WARMUP_PASSES:
         prompt, answer = next(tokens)
         prefills.append(engine.prefill(prompt, depth=settings.depth))
-        times = engine.decode(answer)
+        times = engine.decode(answer[:WARMUP_TOKENS])
         cold = cold or times
         decodes.append(sum(times))
         if _settled(prefills) and _settled(decodes):

@@ -47,6 +47,8 @@ PROTOCOL_VERSION = 2
 """Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6
 """Warm-up ends here even if passes still get faster; the number of passes is recorded."""
+WARMUP_TOKENS = 8
+"""Most tokens decoded in a pass of the warm-up: all have the same shape, however many are measured."""
 SETTLED_PASSES = 2
 """Warm-up is over when so many passes in a row have not improved on the best before them."""
 IMPROVEMENT = 0.05
