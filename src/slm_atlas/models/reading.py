@@ -261,12 +261,11 @@ class _File:
         )
 
     def _multipliers(self) -> Multipliers | None:
-        logits = self._number("logit_scale")
         found = Multipliers(
             embedding=self._number("embedding_scale"),
             residual=self._number("residual_scale"),
             attention=self._number("attention.scale"),
-            logits=round(1 / logits, 6) if logits and self._kind == "minicpm" else logits,
+            logits=self._number("logit_scale"),
         )
         return None if found == Multipliers() else found
 
