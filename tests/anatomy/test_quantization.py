@@ -20,7 +20,8 @@ from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog import get
 from slm_atlas.catalog.architecture import Architecture, Part, PositionKind
-from slm_atlas.models.forge import file_type
+from models.miniature import miniatures
+from slm_atlas.models.forge import file_type, stored
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import type_name
 
@@ -31,7 +32,7 @@ ONE_TYPE = (Q.F32, Q.F16, Q.BF16, Q.Q8_0, Q.Q6_K, Q.Q5_1, Q.Q5_0, Q.Q4_1, Q.Q4_0
 
 
 def types(arch: Architecture, label: Quantization) -> dict[str, TensorType]:
-    return tensor_types(inventory(arch), label, gqa=gqa_ratio(arch))
+    return tensor_types(stored(arch), label, gqa=gqa_ratio(arch))
 
 
 # ---- against llama.cpp --------------------------------------------------------------------------------------------
@@ -51,6 +52,7 @@ def choices_of_llama_cpp(shapes: Mapping[str, Architecture], folder: Path) -> di
 def assert_same_choices(shapes: Mapping[str, Architecture], folder: Path) -> None:
     for (name, label), path in choices_of_llama_cpp(shapes, folder).items():
         header = read_header(path)
+        path.unlink()
         chosen = {tensor.name: type_name(tensor.type_number) for tensor in header.tensors}
         assert types(shapes[name], label) == chosen, f"{name} {label}"
 
@@ -68,12 +70,25 @@ SMALL = {
     "GPT-NeoX, tied": gptneox(layers=3, hidden=64, heads=2, head_dim=32, tied=True),
     "Qwen2, 7 queries a key": qwen2(layers=3, hidden=448, heads=7, kv_heads=1, ffn=256, vocab=256),
     "GPT-2": changed(gptneox(), gguf="gpt2", position={"kind": PositionKind.LEARNED}),
+    "Qwen2-0.5B's width": qwen2(hidden=896, heads=2, kv_heads=1, ffn=160, vocab=64),
+    "Gemma-3-1B's width": changed(miniatures()["gemma3"], hidden=1152, vocab=64, ffn={"intermediate": 160}),
+    "SmolLM's width, fused": gptneox(hidden=576, heads=2, ffn=288, vocab=64),
+}
+DEEP = ("llama", "granitehybrid", "phi3")
+"""Plain, hybrid, and with fused matrices: the place of a matrix among all of its kind decides over its type."""
+EVERY = miniatures() | {
+    f"{name}, 12 layers": changed(miniatures(layers=12)[name], vocab=64, ffn={"intermediate": 256}) for name in DEEP
 }
 
 
 @pytest.mark.engine
 def test_types_are_those_llama_cpp_chooses(tmp_path: Path) -> None:
     assert_same_choices(SMALL, tmp_path)
+
+
+@pytest.mark.engine
+def test_types_are_those_llama_cpp_chooses_in_every_architecture(tmp_path: Path) -> None:
+    assert_same_choices(EVERY, tmp_path)
 
 
 def random_shape(rng: random.Random) -> Architecture:
