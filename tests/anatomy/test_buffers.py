@@ -22,7 +22,7 @@ from slm_atlas.engines.worker import Worker
 from slm_atlas.models.forge import Order, forge
 from slm_atlas.units import MIB
 
-from .shapes import changed, gptneox, llama, qwen2, write_zeros
+from .shapes import gptneox, llama, qwen2, write_zeros
 
 LOG_BYTES = 0.005 * MIB + 1
 """llama.cpp logs its buffers to two decimals of a MiB."""

@@ -94,7 +94,8 @@ def test_a_block_that_runs_twice_keeps_keys_for_both_times() -> None:
 
 
 def windowed(**window: int) -> Architecture:
-    return changed(llama(layers=4), gguf="gemma3", attention={"window": SlidingWindow(**{"size": 64, **window})})
+    found = msgspec.structs.replace(SlidingWindow(size=64), **window)
+    return changed(llama(layers=4), gguf="gemma3", attention={"window": found})
 
 
 A_TOKEN = 2 * 2 * 64 * F16
@@ -108,7 +109,8 @@ def test_a_layer_with_a_window_keeps_no_more_than_that(context: int) -> None:
 
 
 def test_layers_that_see_everything_may_be_listed_and_have_larger_heads() -> None:
-    some = changed(windowed(), attention={"window": SlidingWindow(size=64, full_layers=(0, 3))})
+    listed = SlidingWindow(size=64, full_layers=(0, 3))
+    some = changed(llama(layers=4), attention={"window": listed})
     assert cache_bytes(some, 1000) == 2 * (1000 + 64) * A_TOKEN
     large = windowed(full_every=2, full_head_dim=128)
     assert cache_bytes(large, 1000) == 2 * (2 * 1000 + 64) * A_TOKEN

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.miniature import miniatures
 from slm_atlas.anatomy.costs import gqa_ratio, weight_bytes
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog import get
 from slm_atlas.catalog.architecture import Architecture, Part, PositionKind
-from models.miniature import miniatures
 from slm_atlas.models.forge import file_type, stored
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import type_name

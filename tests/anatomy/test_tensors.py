@@ -14,6 +14,7 @@ from slm_atlas.catalog.schema import Model
 
 from .shapes import changed, gptneox, llama
 
+
 def names(arch: Architecture) -> list[str]:
     return [tensor.name for tensor in inventory(arch)]
 

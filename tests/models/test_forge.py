@@ -180,7 +180,8 @@ def test_progress_goes_from_something_to_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("mamba", "llama.cpp does not run the architecture 'mamba'"), (None, "llama.cpp does not run it")]
+    ("name", "what"),
+    [("mamba", "llama.cpp does not run the architecture 'mamba'"), (None, "llama.cpp does not run it")],
 )
 def test_what_cannot_be_forged_is_refused_before_anything_is_written(
     name: str | None, what: str, tmp_path: Path

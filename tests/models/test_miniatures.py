@@ -1,4 +1,4 @@
-"""Every architecture of the catalogue, made small: llama.cpp runs it, holds as much as reckoned, and it is read back."""
+"""Every architecture of the catalogue, made small: llama.cpp runs it, and keeps as much of its context as reckoned."""
 
 from __future__ import annotations
 
