@@ -16,7 +16,6 @@ from slm_atlas.anatomy.costs import estimate
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog import get
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.catalog.schema import Model
 from slm_atlas.engines.base import LoadSettings, MemoryReport
 from slm_atlas.engines.worker import Worker
 from slm_atlas.models.forge import Order, forge
@@ -28,18 +27,22 @@ LOG_BYTES = 0.005 * MIB + 1
 """llama.cpp logs its buffers to two decimals of a MiB."""
 
 
+GAPS = ("phi3", "openelm", "lfm2", "falcon-h1")
+"""Architectures whose last stream lies above the inputs, until a larger mask makes room for it."""
+
+
 # ---- the model alone ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", catalog.models(), ids=lambda model: str(model.id))
-def test_the_compute_buffer_never_shrinks(model: Model) -> None:
-    arch = model.architecture
+def test_the_compute_buffer_of_no_model_shrinks() -> None:
     contexts, batches = (1, 100, 512, 4096, 32768), (1, 64, 512, 2048)
-    found = [[compute_bytes(arch, context, batch) for batch in batches] for context in contexts]
-    assert found[0][0] >= 4 * arch.vocab
-    assert all(row == sorted(row) for row in found)
-    if arch.gguf not in ("phi3", "openelm", "lfm2", "falcon-h1"):  # where the mask grows, a gap closes
-        assert all(list(column) == sorted(column) for column in zip(*found, strict=True))
+    for model in catalog.models():
+        arch = model.architecture
+        found = [[compute_bytes(arch, context, batch) for batch in batches] for context in contexts]
+        assert found[0][0] >= 4 * arch.vocab, model.id
+        assert all(row == sorted(row) for row in found), model.id
+        if arch.gguf not in GAPS:
+            assert all(list(column) == sorted(column) for column in zip(*found, strict=True)), model.id
 
 
 @given(st.integers(1, 100_000), st.integers(1, 4096))
