@@ -21,7 +21,7 @@ from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import OfflineError, UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, Located, fetch, locate
-from slm_atlas.models.fetch import forged_path, is_forged
+from slm_atlas.models.fetch import forgeable, forged_path, is_forged
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import quantization_label
 
@@ -70,6 +70,19 @@ def test_a_seed_and_a_version_of_the_forge_have_paths_of_their_own(
     paths = {forged_path(small, Q.Q4_0), forged_path(small, Q.Q4_0, seed=1)}
     monkeypatch.setattr(fetch, "FORGE_VERSION", fetch.FORGE_VERSION + 1)
     assert len(paths | {forged_path(small, Q.Q4_0)}) == 3
+
+
+def test_a_model_is_forged_as_it_is_or_as_its_equivalent() -> None:
+    runs, stands_in = catalog.get("smollm-135m"), catalog.get("opt-125m")
+    assert forgeable(runs) == runs.architecture
+    assert forgeable(stands_in) == catalog.runnable(stands_in)
+    assert (stands_in.architecture.gguf, forgeable(stands_in).gguf) == (None, "gpt2")
+
+
+@pytest.mark.parametrize("model_id", [model.id for model in catalog.models() if catalog.runnable(model) is None])
+def test_what_has_no_equivalent_is_refused_with_what_can_be_done(model_id: str) -> None:
+    with pytest.raises(UserError, match=rf"llama.cpp cannot run .*, nor a shape .*Try: slm estimate {model_id}"):
+        locate(model_id)
 
 
 def test_an_unknown_id_is_refused() -> None:
