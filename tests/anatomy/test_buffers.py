@@ -136,9 +136,8 @@ def test_a_simulation_tells_the_same_buffer_without_the_weights(engine: Worker, 
     path = write_zeros(case.arch, tmp_path / "case.gguf", case.quantization)
     simulated, real = (run(engine, case, path, simulate=flag)[1] for flag in (True, False))
     assert simulated.compute_bytes == real.compute_bytes > 0
-    assert (simulated.model_bytes, simulated.kv_bytes) == (0, 0)
-    assert real.model_bytes > 0
-    assert real.kv_bytes > 0
+    assert simulated.kv_bytes == real.kv_bytes > 0
+    assert simulated.model_bytes == 0 < real.model_bytes
 
 
 @pytest.mark.engine
