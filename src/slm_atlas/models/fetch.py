@@ -29,7 +29,7 @@ from slm_atlas.store import content_hash
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogue id is forged as when nothing is said."""
-FORGE_VERSION = 3
+FORGE_VERSION = 4
 """Raised when the forge writes other bytes for the same order, so that older files are not taken for new ones."""
 
 Progress = Callable[[int, int], None]

@@ -17,8 +17,8 @@ from slm_atlas.bench import Work
 from slm_atlas.errors import UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
 from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
-from slm_atlas.models.header import Header, read_header
-from slm_atlas.models.identify import decode_bytes, identify
+from slm_atlas.models.header import read_header
+from slm_atlas.models.identify import decode_bytes, identify, prefill_flops
 from slm_atlas.store.records import Artifact
 from slm_atlas.studies.schema import StudyModel
 
@@ -121,11 +121,5 @@ def _notes(path: Path) -> Path:
 def _look(path: Path, origin: str) -> Known:
     header = read_header(path)
     return Known(
-        artifact=identify(path, origin), decode_bytes=decode_bytes(header), flops_per_token=_flops_per_token(header)
+        artifact=identify(path, origin), decode_bytes=decode_bytes(header), flops_per_token=prefill_flops(header)
     )
-
-
-def _flops_per_token(header: Header) -> float:
-    matrices = sum(tensor.size for tensor in header.tensors if len(tensor.shape) > 1)
-    embedding = sum(tensor.size for tensor in header.tensors if tensor.name == "token_embd.weight")
-    return 2.0 * (matrices - embedding)
