@@ -84,8 +84,8 @@ def _coverage(n: int, rank: int) -> float:
     >>> _coverage(5, 1), _coverage(8, 2)
     (0.9375, 0.9296875)
     """
-    below = sum(math.comb(n, number) for number in range(rank))
-    return 1 - 2 * below / 2**n
+    below: int = sum(math.comb(n, number) for number in range(rank))
+    return 1 - below * 0.5 ** (n - 1)
 
 
 def _interpolation(n: int, rank: int, level: float) -> float:

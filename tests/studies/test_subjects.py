@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from slm_atlas import catalog
@@ -16,8 +17,6 @@ from slm_atlas.studies import StudyModel, discard, ensure, forged_bytes, prepare
 @pytest.fixture
 def tiny(tiny_arch: catalog.Architecture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StudyModel:
     """A model of the catalogue that is small enough to be forged in a test."""
-    import msgspec
-
     model: Model = msgspec.structs.replace(catalog.get("smollm-135m"), id="tiny", name="Tiny", architecture=tiny_arch)
     monkeypatch.setenv("SLM_ATLAS_HOME", str(tmp_path))
     monkeypatch.setattr(catalog, "get", lambda _: model)
@@ -52,7 +51,7 @@ def test_a_file_of_another_size_is_looked_at_anew(tiny: StudyModel) -> None:
 def test_a_file_forged_otherwise_is_not_taken_for_the_first(tiny: StudyModel) -> None:
     first = prepare(tiny)
     discard(first)
-    other = first._replace(artifact=type(first.artifact)(**{**_fields(first.artifact), "sha256": "0" * 64}))
+    other = first._replace(artifact=msgspec.structs.replace(first.artifact, sha256="0" * 64))
     with pytest.raises(UserError, match="forged otherwise"):
         ensure(other)
 
@@ -76,9 +75,3 @@ def test_the_size_is_known_before_the_file_is_made(tiny: StudyModel) -> None:
     assert expected <= size <= 1.05 * expected + 8192
     assert fetch.is_forged("tiny")
 
-
-def _fields(value: object) -> dict[str, object]:
-    import msgspec
-
-    found: dict[str, object] = msgspec.structs.asdict(value)
-    return found
