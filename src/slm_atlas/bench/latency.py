@@ -41,9 +41,9 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
     if settings.n_prompt + settings.n_gen > settings.context:
         total = settings.n_prompt + settings.n_gen
         raise UserError(f"{total} tokens do not fit a context of {settings.context}.", f"--context {total}")
-    load = engine.load(_load_settings(path, settings))
-    tokens = _random_tokens(load.n_vocab, settings, seed)
-    passes = _warm_up(engine, tokens, settings)
+    load = engine.load(load_settings(path, settings))
+    tokens = random_tokens(load.n_vocab, settings, seed)
+    passes = warm_up(engine, tokens, settings)
     samples = [Sample(metric="load_s", index=0, value=load.load_s)]
     samples.append(Sample(metric="warmup_passes", index=0, value=passes))
     decoded = 0
@@ -56,7 +56,7 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
     return Measurement(samples + memory_samples(engine.memory()), load)
 
 
-def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
+def load_settings(path: str, settings: BenchSettings) -> LoadSettings:
     return LoadSettings(
         path=path,
         context=settings.context,
@@ -67,7 +67,7 @@ def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
     )
 
 
-def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+def random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator[tuple[list[int], list[int]]]:
     """Endless pairs of a prompt and an answer: fresh tokens each time, since repeated ones could be cached."""
     rng = np.random.default_rng(seed)
     while True:
@@ -75,7 +75,7 @@ def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator
         yield tokens[: settings.n_prompt], tokens[settings.n_prompt :]
 
 
-def _warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> int:
+def warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> int:
     """Repeat the measured shape until it gets no faster; the number of passes it took."""
     prefills: list[float] = []
     decodes: list[float] = []

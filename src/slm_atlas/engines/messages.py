@@ -6,7 +6,16 @@ from typing import IO
 
 import msgspec
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score, Struct
+from slm_atlas.engines.base import (
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Profile,
+    Score,
+    Struct,
+)
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -55,6 +64,14 @@ class Decode(Struct, frozen=True, tag=True):
     tokens: list[int]
 
 
+class ProfileNodes(Struct, frozen=True, tag=True):
+    """`Engine.profile`."""
+
+    prompt: list[int]
+    answer: list[int]
+    events: bool
+
+
 class ScoreAll(Struct, frozen=True, tag=True):
     """`Engine.score`."""
 
@@ -70,7 +87,9 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+Request = (
+    Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ProfileNodes | ScoreAll | Generate
+)
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -86,7 +105,9 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Result = EngineInfo | LoadReport | MemoryReport | Generation | list[Score] | list[int] | list[float] | float | str
+Result = (
+    EngineInfo | LoadReport | MemoryReport | Profile | Generation | list[Score] | list[int] | list[float] | float | str
+)
 
 _LENGTH_BYTES = 8
 

@@ -21,7 +21,16 @@ import msgspec
 
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
-from slm_atlas.engines.base import Engine, EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import (
+    Engine,
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Profile,
+    Score,
+)
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
 
 ENGINES = ("llamacpp", "fake")
@@ -101,6 +110,10 @@ class Worker:
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Seconds of each token, measured in the child."""
         return self._call(msg.Decode(tokens=list(tokens)), list[float])
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """Where the time goes, node by node."""
+        return self._call(msg.ProfileNodes(prompt=list(prompt), answer=list(answer), events=events), Profile)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Log probabilities of continuations."""
@@ -257,6 +270,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.prefill(tokens)
         case msg.Decode(tokens=tokens):
             return engine.decode(tokens)
+        case msg.ProfileNodes(prompt=prompt, answer=answer, events=events):
+            return engine.profile(prompt, answer, events=events)
         case msg.ScoreAll(prefix=prefix, continuations=continuations):
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
