@@ -57,6 +57,7 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
 
 
 def load_settings(path: str, settings: BenchSettings) -> LoadSettings:
+    """How a file is loaded to be measured so."""
     return LoadSettings(
         path=path,
         context=settings.context,

@@ -32,7 +32,7 @@ _BY_NAME = (
     (Part.NORM, r".*norm(ed|_\w+)?\b|model\.layers.*norm"),
     (Part.ATTENTION, r"ffn_inp"),
     (Part.MIXER, r"mamba|ssm|linear_attn|dnet|kda|[qkv]_conv|conv|state|z\b|alpha|beta|a_softplus|model.*\.conv"),
-    (Part.MIXER, r"cache_[rs]\b"),
+    (Part.MIXER, r"cache_[rs](_|\b)"),
     (Part.ATTENTION, r"[QKV]cur|q\b|k\b|v\b|[qk]_(pe|nope)|kv|kq|cache_[kv]|attn|fattn|wqkv|wo\b|qkv|QKV|model.*attn"),
     (Part.FFN, r"ffn|l_out|mlp|model.*ffn"),
 )

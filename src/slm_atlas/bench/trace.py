@@ -17,16 +17,19 @@ _OUTSIDE = 0
 """The thread of nodes that belong to no layer."""
 
 
-def chrome_trace(phases: Mapping[str, Sequence[NodeEvent]], parts: Mapping[str, Part]) -> dict[str, Any]:
+def chrome_trace(
+    phases: Mapping[str, Sequence[NodeEvent]], parts: Mapping[str, Part], *, first: int = 1
+) -> dict[str, Any]:
     """The nodes of some passes as a trace; views, which compute nothing, are left out.
 
     Args:
         phases: the nodes of a pass, by the name shown for it.
         parts: the part of each tensor of the file.
+        first: number of the first process.
     """
     events = [
         event
-        for process, (name, nodes) in enumerate(phases.items(), 1)
+        for process, (name, nodes) in enumerate(phases.items(), first)
         for event in _process(process, name, [node for node in nodes if node.op not in EMPTY], parts)
     ]
     return {"traceEvents": events, "displayTimeUnit": "ms"}

@@ -81,7 +81,8 @@ class Operand(NamedTuple):
     def bytes(self, elements: int | None = None) -> float:
         """Bytes of all its elements, or of so many."""
         number = self.size if elements is None else elements
-        return number * libggml.ggml_type_size(self.dtype) / libggml.ggml_blck_size(self.dtype)
+        size: float = number * libggml.ggml_type_size(self.dtype) / libggml.ggml_blck_size(self.dtype)
+        return size
 
 
 class Node(NamedTuple):
