@@ -44,8 +44,8 @@ def profile(
         UserError: a prompt or an answer is empty, or they do not fit the context.
         EngineError: the engine refused (one that cannot time nodes does), died or hung.
     """
+    check(settings, depth)
     before = settings.n_prompt if depth is None else depth
-    _check(settings, before)
     load = engine.load(msgspec.structs.replace(load_settings(path, settings), batch=settings.micro_batch))
     tokens = random_tokens(load.n_vocab, settings, seed)
     deep = random_tokens(load.n_vocab, msgspec.structs.replace(settings, n_prompt=before), seed + 1)
@@ -67,7 +67,13 @@ def profile(
     )
 
 
-def _check(settings: BenchSettings, before: int) -> None:
+def check(settings: BenchSettings, depth: int | None) -> None:
+    """Refuse what `profile` cannot do.
+
+    Raises:
+        UserError: a prompt or an answer is empty, or they do not fit the context.
+    """
+    before = settings.n_prompt if depth is None else depth
     if settings.n_prompt < 1 or before < 1:
         raise UserError("A prompt has one token at least.", "--prompt 50")
     if settings.n_gen < 1:

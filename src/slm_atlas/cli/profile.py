@@ -14,6 +14,7 @@ from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings, Profiled, breakdown, host_state, measure_ceilings, profile
 from slm_atlas.bench.host import unrest
 from slm_atlas.bench.parts import parts_of
+from slm_atlas.bench.profiling import check
 from slm_atlas.bench.trace import chrome_trace
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option
@@ -119,7 +120,8 @@ def command(
         kv_type=kv_type,
         flash_attention=flash_attention,
     )
-    subjects = [_subject(model, quantization if is_forged(model) else None) for model in dict.fromkeys(models)]
+    check(settings, depth)
+    subjects = _subjects(models, quantization)
     profiled = _profile(subjects, settings, depth, runs, engine, events=trace is not None)
     ceilings = measure_ceilings(threads or usable_cores())
     found = [
@@ -135,6 +137,12 @@ def command(
     if trace is not None:
         _write_trace(trace, subjects, [results[-1] for results in profiled], shown)
     _show(found, shown, Ways(json, as_csv, trace, plot, output, paper))
+
+
+def _subjects(models: Sequence[str], quantization: Quantization | None) -> list[Subject]:
+    if quantization and not any(map(is_forged, models)):
+        raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
+    return [_subject(model, quantization if is_forged(model) else None) for model in dict.fromkeys(models)]
 
 
 def _subject(model: str, quantization: Quantization | None) -> Subject:

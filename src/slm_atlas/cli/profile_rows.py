@@ -57,8 +57,8 @@ def print_found(found: Sequence[Found], shown: Shown) -> None:
         _say_cost(each)
     say(
         "Shares are of the time of the graph's nodes, ms those shares of the plain total; [low, high] are 95 % "
-        "intervals over processes. FLOP/s count matrix products only; in brackets, percent of the fastest numpy was seen to "
-        "multiply (32-bit floats) and read here, which kernels of small integers, or data in a cache, may exceed."
+        "intervals over processes. FLOP/s count matrix products only; in brackets, percent of the fastest numpy was "
+        "seen to multiply (32-bit floats) and read here: kernels of small integers, or data in a cache, may exceed it."
     )
 
 
@@ -101,7 +101,7 @@ def _say_cost(found: Found) -> None:
     prefill, decode = found.prefill, found.decode
     say(
         f"{found.model}: with every node timed, prefill took {prefill.overhead.value:.2f} times and decode "
-        f"{decode.overhead.value:.2f} times as long as without (n = {prefill.overhead.n} processes); "
+        f"{decode.overhead.value:.2f} times as long as without (median of n = {prefill.overhead.n}); "
         f"{1e6 * decode.empty_s:.2g} µs, what it takes to time a node, are taken off each."
     )
 
