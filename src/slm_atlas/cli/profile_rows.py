@@ -167,7 +167,7 @@ def write_plot(found: Sequence[Found], path: Path, *, paper: bool) -> None:
         UserError: the file cannot be written.
     """
     from slm_atlas.report.files import picture, write
-    from slm_atlas.report.profile_figures import part_figure
+    from slm_atlas.report.time_figures import part_figure
 
     figure = part_figure(_figure_rows(found, "part", paper=paper), _CAPTION)
     try:
@@ -182,8 +182,8 @@ def write_folder(found: Sequence[Found], folder: Path, *, paper: bool) -> list[P
     Raises:
         UserError: the folder cannot be written.
     """
-    from slm_atlas.report.profile_figures import operator_figure, part_figure
     from slm_atlas.report.survey_figures import write_figures
+    from slm_atlas.report.time_figures import operator_figure, part_figure
 
     figures = [
         part_figure(_figure_rows(found, "part", paper=paper), _CAPTION),
@@ -196,7 +196,7 @@ _CAPTION = "Medians over processes of the shares of the compute graph's nodes, e
 
 
 def _figure_rows(found: Sequence[Found], by: str, *, paper: bool) -> list[dict[str, Any]]:
-    from slm_atlas.report.profile_figures import MEASURED, paper_rows
+    from slm_atlas.report.time_figures import MEASURED, paper_rows
 
     rows = [
         {"model": _title(row, found), "source": MEASURED}
