@@ -149,6 +149,7 @@ def test_shares_always_add_up(processes: list[list[tuple[str, str, float]]], pla
         (("ADD", "ffn_inp-3", ""), Part.ATTENTION),
         (("MUL", "ffn_norm-3", "blk.ffn_norm.weight"), Part.NORM),
         (("RMS_NORM", "Qcur_normed-3", ""), Part.NORM),
+        (("MUL", "ssm_in-3", "blk.attn_norm.weight"), Part.NORM),
         (("MUL", "result_norm", "output_norm.weight"), Part.NORM),
         (("SWIGLU", "ffn_swiglu-3", ""), Part.FFN),
         (("ADD", "l_out-3", ""), Part.FFN),

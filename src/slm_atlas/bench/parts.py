@@ -30,11 +30,11 @@ _BY_NAME = (
     (Part.LM_HEAD, r"result_output|lmhead"),
     (Part.FFN, r"ffn_(moe|shexp)"),
     (Part.NORM, r".*norm(ed|_\w+)?\b|model\.layers.*norm"),
-    (Part.ATTENTION, r"ffn_inp"),
+    (Part.ATTENTION, r"ffn_inp|sa_out"),
     (Part.MIXER, r"mamba|ssm|linear_attn|dnet|kda|[qkv]_conv|conv|state|z\b|alpha|beta|a_softplus|model.*\.conv"),
     (Part.MIXER, r"cache_[rs](_|\b)"),
     (Part.ATTENTION, r"[QKV]cur|q\b|k\b|v\b|[qk]_(pe|nope)|kv|kq|cache_[kv]|attn|fattn|wqkv|wo\b|qkv|QKV|model.*attn"),
-    (Part.FFN, r"ffn|l_out|mlp|model.*ffn"),
+    (Part.FFN, r"ffn|l_out|layer_out|mlp|model.*ffn"),
 )
 """The beginning of a name, and its part; the first that fits decides."""
 _BY_WEIGHT = (
@@ -76,12 +76,12 @@ def part_of(op: str, name: str, weight: str, parts: Mapping[str, Part]) -> str:
     >>> part_of("ADD", "l_out-3", "", {}), part_of("RMS_NORM", "norm-3", "", {}), part_of("CONT", "node_7", "", {})
     ('ffn', 'norm', 'other')
     """
+    of_weight = parts.get(weight) or _first(_BY_WEIGHT, weight)
     if weight and op.startswith("MUL_MAT"):
-        return str(Part.LM_HEAD if weight in _HEADS else parts.get(weight) or _first(_BY_WEIGHT, weight) or OTHER)
-    if op in _NORMS:
+        return str(Part.LM_HEAD if weight in _HEADS else of_weight or OTHER)
+    if op in _NORMS or of_weight is Part.NORM:
         return str(Part.NORM)
-    by_op = _BY_OP.get(op)
-    return str(by_op or _first(_BY_NAME, name) or parts.get(weight) or _first(_BY_WEIGHT, weight) or OTHER)
+    return str(_BY_OP.get(op) or _first(_BY_NAME, name) or of_weight or OTHER)
 
 
 def _first(rules: tuple[tuple[Part, str], ...], name: str) -> Part | None:

@@ -37,7 +37,7 @@ for _name, _result, _argument in (
 
 _LAYER = re.compile(r"(?:-|\bblk\.|_l)(\d+)(?![\w])")
 """A layer's number in a name: `ffn_gate-12`, `blk.12.ffn_gate.weight`, `cache_k_l12 (view)`."""
-_NUMBERED = re.compile(r"-\d+(?!\w)|(?<=blk)\.\d+|(?<=cache_\w)_l\d+|(?<=^node)_\d+")
+_NUMBERED = re.compile(r"-\d+(?!\w)|(?<=blk)\.\d+|(?<=cache_\w)_l\d+|(?<=\bnode)_\d+")
 """What a name has only because of its place: the layer's number, or its own where it has no other name."""
 _WEIGHT = re.compile(r"blk\.|.*\.(weight|bias)$")
 """How tensors of the model's file are named, and no others."""
