@@ -74,4 +74,3 @@ def test_the_size_is_known_before_the_file_is_made(tiny: StudyModel) -> None:
     size = prepare(tiny).path.stat().st_size
     assert expected <= size <= 1.05 * expected + 8192
     assert fetch.is_forged("tiny")
-

@@ -3,19 +3,26 @@
 from slm_atlas.bench.gate import Ceilings, Work, impossible, measure_ceilings
 from slm_atlas.bench.host import describe_host, host_state, noise
 from slm_atlas.bench.latency import Measurement, measure
+from slm_atlas.bench.operators import Breakdown, Line, breakdown
+from slm_atlas.bench.profiling import Profiled, profile
 from slm_atlas.bench.protocol import BenchSettings
 from slm_atlas.bench.simulate import simulate
 
 __all__ = [
     "BenchSettings",
+    "Breakdown",
     "Ceilings",
+    "Line",
     "Measurement",
+    "Profiled",
     "Work",
+    "breakdown",
     "describe_host",
     "host_state",
     "impossible",
     "measure",
     "measure_ceilings",
     "noise",
+    "profile",
     "simulate",
 ]

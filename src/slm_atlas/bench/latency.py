@@ -43,11 +43,11 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
     _check(settings)
     if settings.evict:
         evict(path)
-    load = engine.load(_load_settings(path, settings))
-    tokens = _random_tokens(load.n_vocab, settings, seed)
+    load = engine.load(load_settings(path, settings))
+    tokens = random_tokens(load.n_vocab, settings, seed)
     if settings.depth:
         engine.prefill(np.random.default_rng(seed).integers(0, load.n_vocab, settings.depth).tolist())
-    samples = [Sample(metric="load_s", index=0, value=load.load_s), *_warm_up(engine, tokens, settings)]
+    samples = [Sample(metric="load_s", index=0, value=load.load_s), *warm_up(engine, tokens, settings)]
     decoded = 0
     for repetition in range(settings.repetitions):
         prompt, answer = next(tokens)
@@ -96,7 +96,8 @@ def _first_tokens(engine: Engine, settings: BenchSettings) -> list[Sample]:
     ]
 
 
-def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
+def load_settings(path: str, settings: BenchSettings) -> LoadSettings:
+    """How a file is loaded to be measured so."""
     return LoadSettings(
         path=path,
         context=settings.context,
@@ -107,7 +108,7 @@ def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
     )
 
 
-def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+def random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator[tuple[list[int], list[int]]]:
     """Endless pairs of a prompt and an answer: fresh tokens each time, since repeated ones could be cached."""
     rng = np.random.default_rng(seed)
     while True:
@@ -115,7 +116,7 @@ def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator
         yield tokens[: settings.n_prompt], tokens[settings.n_prompt :]
 
 
-def _warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> list[Sample]:
+def warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> list[Sample]:
     """Repeat the measured shape until it gets no faster; the number of passes, and the first of them (cold)."""
     prefills: list[float] = []
     decodes: list[float] = []

@@ -17,6 +17,7 @@ COMMANDS = {
     "estimate": LazyCommand("slm_atlas.cli.estimate", "Compute what a model costs; nothing runs."),
     "forge": LazyCommand("slm_atlas.cli.forge", "Write a model file with random weights."),
     "bench": LazyCommand("slm_atlas.cli.bench", "Measure latency and memory of a model."),
+    "profile": LazyCommand("slm_atlas.cli.profile", "Measure which parts of a model take the time."),
     "eval": LazyCommand("slm_atlas.cli.eval", "Measure what a model can do."),
     "study": LazyCommand("slm_atlas.cli.study", "Run many measurements, and resume them."),
     "results": LazyCommand("slm_atlas.cli.results", "List, show and export what was measured."),

@@ -7,6 +7,10 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    NodeCost,
+    NodeEvent,
+    PhaseProfile,
+    Profile,
     Score,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
@@ -19,6 +23,10 @@ __all__ = [
     "LoadReport",
     "LoadSettings",
     "MemoryReport",
+    "NodeCost",
+    "NodeEvent",
+    "PhaseProfile",
+    "Profile",
     "Score",
     "Worker",
 ]

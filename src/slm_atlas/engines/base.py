@@ -121,6 +121,64 @@ class FirstToken(Struct, frozen=True):
     """Tokens of the prompt."""
 
 
+class NodeCost(Struct, frozen=True):
+    """What the nodes of the compute graph cost that are alike in all but their layer."""
+
+    op: str
+    """The operation, as the engine calls it: `MUL_MAT`, `ROPE`, ..."""
+    name: str
+    """The node's name without the layer's number: `ffn_gate`."""
+    weight: str
+    """The tensor of the model's file that it reads, without the layer's number: `blk.ffn_gate.weight`; empty: none."""
+    dtype: str
+    """Type of what it reads first: `q4_K`, `f32`, ..."""
+    calls: int
+    """How often it was computed, in all passes."""
+    flops: float
+    """FLOPs of the matrix products in it, in all passes; 0 for what only passes over its data."""
+    bytes: float
+    """Bytes it reads and writes, in all passes, were nothing kept in a cache."""
+    seconds: tuple[float, ...]
+    """Seconds of each pass, what it takes to time a node included."""
+
+
+class NodeEvent(Struct, frozen=True):
+    """One node, computed once."""
+
+    op: str
+    """The operation."""
+    name: str
+    """The node's name."""
+    weight: str
+    """The tensor of the model's file that it reads, without the layer's number; empty: none."""
+    layer: int | None
+    """Its layer; None: before the first, or after the last."""
+    start_s: float
+    """Seconds since the pass began."""
+    elapsed_s: float
+    """Seconds it took."""
+
+
+class PhaseProfile(Struct, frozen=True):
+    """Prefill or decode, node by node. A pass is a whole prompt, or one token."""
+
+    seconds: tuple[float, ...]
+    """Seconds of each pass, with every node timed."""
+    nodes: tuple[NodeCost, ...]
+    """What was computed, in the order in which it was first met."""
+    events: tuple[NodeEvent, ...] = ()
+    """Each node of the last pass, where that was asked for."""
+
+
+class Profile(Struct, frozen=True):
+    """Where the time goes."""
+
+    prefill: PhaseProfile
+    """One pass."""
+    decode: PhaseProfile
+    """A pass a token."""
+
+
 class Engine(Protocol):
     """An engine with at most one model loaded.
 
@@ -162,6 +220,17 @@ class Engine(Protocol):
 
     def first_token(self, text: str) -> FirstToken:
         """Forget everything, and answer a text with its first token (user-visible TTFT)."""
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """As `prefill` of the prompt and `decode` of the answer, each node of the compute graph timed.
+
+        That costs time itself: for totals, see `prefill` and `decode`. An engine that cannot do it refuses.
+
+        Args:
+            prompt: tokens read.
+            answer: tokens appended one at a time; may be empty.
+            events: give each node of the last passes as well.
+        """
         ...
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:

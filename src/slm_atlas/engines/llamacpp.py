@@ -6,6 +6,7 @@ the worker's parent keeps; the sizes of its buffers are read from that log, sinc
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.metadata
 import itertools
@@ -21,7 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from slm_atlas.engines import process
-from slm_atlas.engines.base import EngineInfo, FirstToken, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import (
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Profile,
+    Score,
+)
+from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -49,6 +60,8 @@ class LlamaCpp:
         lib.llama_backend_init()
         self._model: Any = None
         self._context: Any = None
+        self._watched: Any = None
+        self._recorder = Recorder()
         self._cached: list[int] = []
         self._baseline_bytes = process.resident_bytes()
 
@@ -78,6 +91,7 @@ class LlamaCpp:
         """
         self.close()
         self._log.clear()
+        self._settings = settings
         self._baseline_bytes = process.resident_bytes()
         start = time.perf_counter()
         self._load_model(settings)
@@ -241,6 +255,44 @@ class LlamaCpp:
             lib.llama_memory_clear(memory, False)
             self._cached = []
 
+    # ---- time, node by node -----------------------------------------------------------------------------------
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """In a second context of the same weights, whose scheduler stops after every node (`cb_eval`)."""
+        with self._watching():
+            self._forget(0)
+            # A micro-batch a call: the next one would overwrite the nodes before they are read.
+            size = lib.llama_n_ubatch(self._context)
+            chunks = [self._watch(prompt[first : first + size]) for first in range(0, len(prompt), size)]
+            tokens = [[self._watch([token])] for token in answer]
+        return Profile(prefill=summarize([chunks], events=events), decode=summarize(tokens, events=events))
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """The context whose nodes are timed stands in for the plain one; it is made when first needed."""
+        if not self._watched:
+            logged = len(self._log)
+            params = _context_params(self._settings)
+            params.cb_eval = self._recorder.callback
+            self._watched = lib.llama_init_from_model(self._model, params)
+            if not self._watched:
+                raise EngineRefused(f"llama.cpp made no second context, to time nodes in: {self._complaint()}")
+            del self._log[logged:]  # `memory` speaks of the plain context
+        plain, cached = self._context, self._cached
+        self._context = self._watched
+        try:
+            yield
+        finally:
+            self._context, self._cached = plain, cached
+
+    def _watch(self, tokens: Sequence[int]) -> Pass:
+        given = (lib.llama_token * len(tokens))(*tokens)
+        batch = lib.llama_batch_get_one(given, len(tokens))
+        start = time.perf_counter_ns()
+        self._run(batch)
+        lib.llama_synchronize(self._context)
+        return Pass(start, time.perf_counter_ns(), self._recorder.take())
+
     # ---- meaning ----------------------------------------------------------------------------------------------
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
@@ -328,11 +380,12 @@ class LlamaCpp:
 
     def close(self) -> None:
         """Free the context and the model."""
-        if self._context:
-            lib.llama_free(self._context)
+        for context in (self._context, self._watched):
+            if context:
+                lib.llama_free(context)
         if self._model:
             lib.llama_model_free(self._model)
-        self._context = self._model = None
+        self._context = self._watched = self._model = None
         self._cached = []
 
     def __enter__(self) -> Self:

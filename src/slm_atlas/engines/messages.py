@@ -13,6 +13,7 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Profile,
     Score,
     Struct,
 )
@@ -71,6 +72,14 @@ class Answer(Struct, frozen=True, tag=True):
     text: str
 
 
+class ProfileNodes(Struct, frozen=True, tag=True):
+    """`Engine.profile`."""
+
+    prompt: list[int]
+    answer: list[int]
+    events: bool
+
+
 class ScoreAll(Struct, frozen=True, tag=True):
     """`Engine.score`."""
 
@@ -86,7 +95,8 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | Answer | ScoreAll | Generate
+Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -102,18 +112,8 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Result = (
-    EngineInfo
-    | LoadReport
-    | MemoryReport
-    | FirstToken
-    | Generation
-    | list[Score]
-    | list[int]
-    | list[float]
-    | float
-    | str
-)
+Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | Generation
+Result = Report | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8
 

@@ -29,6 +29,7 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Profile,
     Score,
 )
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
@@ -114,6 +115,10 @@ class Worker:
     def first_token(self, text: str) -> FirstToken:
         """See `Engine.first_token`."""
         return self._call(msg.Answer(text=text), FirstToken)
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """Where the time goes, node by node."""
+        return self._call(msg.ProfileNodes(prompt=list(prompt), answer=list(answer), events=events), Profile)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Log probabilities of continuations."""
@@ -272,6 +277,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.decode(tokens)
         case msg.Answer(text=text):
             return engine.first_token(text)
+        case msg.ProfileNodes(prompt=prompt, answer=answer, events=events):
+            return engine.profile(prompt, answer, events=events)
         case msg.ScoreAll(prefix=prefix, continuations=continuations):
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
