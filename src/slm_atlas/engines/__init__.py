@@ -7,6 +7,8 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Product,
+    ProductReport,
     Score,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
@@ -19,6 +21,8 @@ __all__ = [
     "LoadReport",
     "LoadSettings",
     "MemoryReport",
+    "Product",
+    "ProductReport",
     "Score",
     "Worker",
 ]

@@ -112,6 +112,34 @@ class Generation(Struct, frozen=True):
     """A stop string or the end-of-text token ended it, rather than the limit."""
 
 
+class Product(Struct, frozen=True):
+    """A matrix of weights times a batch of vectors: what a model's time is spent on, without the model."""
+
+    type: str
+    """Type of the weights, as llama.cpp names it: `Q4_0`."""
+    rows: int
+    """Rows of the matrix: values that come out."""
+    columns: int
+    """Columns: values that go in."""
+    tokens: int
+    """Vectors multiplied at once: 1 in decode, a micro-batch in prefill."""
+    threads: tuple[int, ...]
+    """Each number of threads to time it at."""
+    budget_s: float
+    """Seconds to repeat it at each number of threads; at least three times in any case."""
+
+
+class ProductReport(Struct, frozen=True):
+    """How long a product took."""
+
+    weight_bytes: int
+    """Bytes of the matrix, in the file's layout."""
+    layout: str
+    """Where the engine keeps such weights: `CPU` as in the file, `AMX` or `CPU_REPACK` for faster kernels."""
+    seconds: tuple[tuple[float, ...], ...]
+    """The repetitions, for each number of threads."""
+
+
 class Engine(Protocol):
     """An engine with at most one model loaded.
 
@@ -160,6 +188,10 @@ class Engine(Protocol):
 
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """Continue the prompt greedily."""
+        ...
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Time a matrix product in the engine's own kernels; no model is needed."""
         ...
 
     def close(self) -> None:

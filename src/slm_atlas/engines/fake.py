@@ -14,7 +14,16 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import (
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Score,
+)
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -24,6 +33,11 @@ DECODE_S = 0.01
 """Simulated seconds of a token in decode."""
 LIKELY = 0.75
 """Probability of the next token; the rest is shared by all other bytes."""
+
+READ_BYTES_PER_S = 10e9
+"""Simulated bytes a thread reads in a second."""
+FLOPS = 100e9
+"""Simulated operations a thread does in a second."""
 
 _END = 0
 
@@ -123,6 +137,13 @@ class Fake:
             if ends:
                 return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
         return Generation(text=self.detokenize(tokens), tokens=len(tokens), stopped=False)
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Bytes and operations at a fixed rate a thread; a weight has a byte."""
+        size = product.rows * product.columns
+        one = max(size / READ_BYTES_PER_S, 2 * size * product.tokens / FLOPS)
+        seconds = tuple((2 * one / threads, one / threads, 2 * one / threads) for threads in product.threads)
+        return ProductReport(weight_bytes=size, layout="simulated", seconds=seconds)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -20,8 +20,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import process
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines import kernels, process
+from slm_atlas.engines.base import (
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Score,
+)
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -301,6 +310,12 @@ class LlamaCpp:
             if len(tokens) < room:
                 (logits,) = self._append([token])
         return Generation(text=text, tokens=len(tokens), stopped=False)
+
+    # ---- arithmetic without a model ---------------------------------------------------------------------------
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Seconds of a matrix product; raises `EngineRefused` for a type or a shape that ggml does not take."""
+        return kernels.multiply(product)
 
     # ---- life -------------------------------------------------------------------------------------------------
 

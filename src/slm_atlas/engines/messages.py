@@ -6,7 +6,17 @@ from typing import IO
 
 import msgspec
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score, Struct
+from slm_atlas.engines.base import (
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Score,
+    Struct,
+)
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -70,7 +80,13 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+class Multiply(Struct, frozen=True, tag=True):
+    """`Engine.multiply`."""
+
+    product: Product
+
+
+Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate | Multiply
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -86,7 +102,8 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Result = EngineInfo | LoadReport | MemoryReport | Generation | list[Score] | list[int] | list[float] | float | str
+Described = EngineInfo | LoadReport | MemoryReport | ProductReport
+Result = Described | Generation | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8
 
