@@ -9,20 +9,16 @@ import gguf
 import msgspec
 import pytest
 
-from anatomy.shapes import changed, gptneox, llama, qwen2
+from anatomy.shapes import changed, llama
 from slm_atlas import catalog
-from slm_atlas.anatomy.costs import decode_bytes as estimated_decode_bytes
 from slm_atlas.anatomy.costs import estimate
-from slm_atlas.anatomy.quantization import Quantization, tensor_types
-from slm_atlas.anatomy.tensors import inventory
-from slm_atlas.catalog.architecture import Architecture
+from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog.schema import Model
 from slm_atlas.errors import UserError
 from slm_atlas.models.forge import FORGED_KEY, Order, file_type, forge
-from slm_atlas.models.header import Header, TensorInfo, Value, read_header
+from slm_atlas.models.header import Header, TensorInfo, Value
 from slm_atlas.models.identify import (
     bytes_by_type,
-    decode_bytes,
     identify,
     match_catalogue,
     quantization_label,
@@ -194,18 +190,6 @@ def test_a_type_nobody_knows_is_told_by_its_number_and_has_no_bytes() -> None:
 def test_bytes_by_type_are_sorted() -> None:
     tensors = (TensorInfo("a", (4,), 0, 0), TensorInfo("b", (4, 256), 12, 0), TensorInfo("c", (2, 256), 12, 0))
     assert list(bytes_by_type(Header({}, tensors, 0)).items()) == [("Q4_K", 6 * 144), ("F32", 16)]
-
-
-@pytest.mark.parametrize("arch", [llama(), llama(tied=False), gptneox(), qwen2()])
-def test_bytes_read_for_a_token_are_those_estimated(arch: Architecture, tmp_path: Path) -> None:
-    tensors = inventory(arch)
-    expected = estimated_decode_bytes(arch, tensors, tensor_types(tensors, Q.Q4_0), depth=0)
-    assert decode_bytes(read_header(forge(Order("X", arch, Q.Q4_0), tmp_path / "x.gguf"))) == expected
-
-
-def test_learned_positions_are_not_read_for_a_token() -> None:
-    tensors = (TensorInfo("token_embd.weight", (4, 2), 0, 0), TensorInfo("position_embd.weight", (9, 2), 0, 0))
-    assert decode_bytes(Header({}, tensors, 0)) == 4 * 2 * 4
 
 
 def test_a_width_that_differs_by_layer_is_matched_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:

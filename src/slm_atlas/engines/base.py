@@ -26,6 +26,11 @@ class EngineInfo(Struct, frozen=True):
     build: str
     """Instruction sets and options it was built with."""
 
+    @property
+    def text(self) -> str:
+        """All of it in one line, as it is stored."""
+        return f"{self.name} | {self.version} | {self.build}"
+
 
 class LoadSettings(Struct, frozen=True):
     """How a model is loaded."""

@@ -73,15 +73,6 @@ def tensor_bytes(tensor: TensorInfo) -> int:
     return tensor.size // int(values) * int(size)
 
 
-def decode_bytes(header: Header) -> int:
-    """Bytes of weights read for one generated token: all, but for embeddings that are only looked up in."""
-    looked_up = {"position_embd.weight"}
-    if any(tensor.name == "output.weight" for tensor in header.tensors):
-        looked_up.add("token_embd.weight")
-    read = [tensor for tensor in header.tensors if tensor.name not in looked_up]
-    return sum(tensor_bytes(tensor) for tensor in read)
-
-
 def type_name(number: int) -> str:
     """The name of a `ggml_type`."""
     try:

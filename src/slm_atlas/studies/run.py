@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas import __version__
-from slm_atlas.bench import Ceilings, host_state, impossible, measure, measure_ceilings, noise
+from slm_atlas.bench import (
+    Ceilings,
+    calibrated,
+    host_state,
+    impossible,
+    measure,
+    measure_ceilings,
+    noise,
+    read_calibration,
+)
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome
@@ -115,7 +124,7 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
     session.store.add_host(session.host)
     for subject in {cell.subject.artifact.sha256: cell.subject for cell in todo}.values():
         session.store.add_artifact(subject.artifact)
-    ceilings = measure_ceilings(usable_cores()) if any(cell.kind is RunKind.BENCH for cell in todo) else None
+    ceilings = _ceilings(session) if any(cell.kind is RunKind.BENCH for cell in todo) else None
     elapsed = _elapsed_before(cells, session.store)
     for number, cell in enumerate(todo):
         done = len(cells) - len(todo) + number
@@ -125,6 +134,12 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
         session.store.record(run, samples)
         elapsed.setdefault(_like(cell), []).append(run.elapsed_s)
         session.listen(Finished(cell, run.outcome, run.cause, run.elapsed_s))
+
+
+def _ceilings(session: Session) -> Ceilings:
+    """What this machine can do at best: as calibrated, or else as measured now."""
+    known = read_calibration(session.host.id, session.engine.text)
+    return calibrated(measure_ceilings(usable_cores()), known)
 
 
 def _run(cell: Cell, session: Session, ceilings: Ceilings | None) -> tuple[Run, list[Sample]]:
