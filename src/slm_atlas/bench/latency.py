@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slm_atlas.bench.memory import memory_samples
+from slm_atlas.bench.memory import absent, memory_samples
 from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, BenchSettings
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import UserError
@@ -21,6 +21,8 @@ class Measurement(NamedTuple):
     """Its numbers."""
     load: LoadReport
     """What the engine granted."""
+    absent: dict[str, str]
+    """Numbers that the system does not give, each with the reason."""
 
 
 def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) -> Measurement:
@@ -53,7 +55,8 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
         for elapsed in engine.decode(answer):
             samples.append(Sample(metric="decode_s", index=decoded, value=elapsed))
             decoded += 1
-    return Measurement(samples + memory_samples(engine.memory()), load)
+    memory = engine.memory()
+    return Measurement(samples + memory_samples(memory), load, absent(memory))
 
 
 def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:

@@ -9,7 +9,9 @@ from slm_atlas.engines.base import (
     MemoryReport,
     Product,
     ProductReport,
+    Reading,
     Score,
+    Usage,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
 
@@ -23,6 +25,8 @@ __all__ = [
     "MemoryReport",
     "Product",
     "ProductReport",
+    "Reading",
     "Score",
+    "Usage",
     "Worker",
 ]

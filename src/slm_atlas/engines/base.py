@@ -57,6 +57,35 @@ class LoadSettings(Struct, frozen=True):
     """Only reckon what would be allocated: the model cannot be run, and the file's weights are not read."""
 
 
+class Reading(Struct, frozen=True):
+    """A number that the system gives, or why it gives none."""
+
+    value: int | None = None
+    """The number."""
+    reason: str | None = None
+    """Why there is none."""
+
+
+_NOT_READ = Reading(reason="not read")
+
+
+class Usage(Struct, frozen=True):
+    """What the operating system counted of the engine's process since it began."""
+
+    minor_faults: Reading = _NOT_READ
+    """Pages that had to be mapped and were in memory already."""
+    major_faults: Reading = _NOT_READ
+    """Pages that had to be read from a disk."""
+    voluntary_switches: Reading = _NOT_READ
+    """Times a thread gave its core away, waiting for something."""
+    involuntary_switches: Reading = _NOT_READ
+    """Times a thread's core was taken for another."""
+    weights_resident_bytes: Reading = _NOT_READ
+    """The part of the mapped model file that is in memory."""
+    group_peak_bytes: Reading = _NOT_READ
+    """Peak memory of the process's control group, page cache included, and of all other processes in it."""
+
+
 class MemoryReport(Struct, frozen=True):
     """What the engine allocated, in bytes; `process_*` are the whole process's, read from the operating system."""
 
@@ -74,6 +103,8 @@ class MemoryReport(Struct, frozen=True):
     """Resident set before the model was loaded: the interpreter and the engine's code."""
     process_peak_bytes: int
     """Peak resident set of the process until now (VmHWM)."""
+    usage: Usage = Usage()
+    """What the system counted of the process."""
 
 
 class LoadReport(Struct, frozen=True):

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import kernels, process
+from slm_atlas.engines import kernels, process, usage
 from slm_atlas.engines.base import (
     EngineInfo,
     Generation,
@@ -59,6 +59,7 @@ class LlamaCpp:
         self._model: Any = None
         self._context: Any = None
         self._cached: list[int] = []
+        self._path = ""
         self._baseline_bytes = process.resident_bytes()
 
     def _on_log(self, level: int, text: bytes, _: object) -> None:
@@ -87,6 +88,7 @@ class LlamaCpp:
         """
         self.close()
         self._log.clear()
+        self._path = settings.path
         self._baseline_bytes = process.resident_bytes()
         start = time.perf_counter()
         self._load_model(settings)
@@ -147,6 +149,7 @@ class LlamaCpp:
             **{f"{kind}_bytes": size for kind, size in sizes.items()},
             process_baseline_bytes=self._baseline_bytes,
             process_peak_bytes=process.peak_resident_bytes(),
+            usage=usage.usage(self._path),
         )
 
     # ---- text -------------------------------------------------------------------------------------------------

@@ -181,7 +181,11 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     limit = cell.target.memory_limit_bytes
     with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True) as worker:
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
-    notes = {"granted": msgspec.to_builtins(measurement.load), "ceilings": msgspec.to_builtins(ceilings)}
+    notes = {
+        "granted": msgspec.to_builtins(measurement.load),
+        "ceilings": msgspec.to_builtins(ceilings),
+        "absent": measurement.absent,
+    }
     refusal = impossible(measurement.samples, cell.subject.work, ceilings)
     outcome = Outcome.OK if refusal is None else Outcome.REJECTED
     return _Result(outcome, refusal, "", measurement.samples, notes)
