@@ -72,6 +72,10 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
         rates = [level.bytes_per_s for level in self.levels if level.size_bytes >= below]
         return max(rates, default=self.read_bytes_per_s)
 
+    def of(self, work: Work) -> Ceilings:
+        """What a run of some work is checked against; stands in the run's notes."""
+        return msgspec.structs.replace(self, read_bytes_per_s=self.read_limit(work.decode_bytes), levels=())
+
 
 def measure_ceilings(threads: int) -> Ceilings:
     """Measure them with numpy; takes about a third of a second.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from slm_atlas.bench.energy import Energy, measure_energy, meter
 from slm_atlas.bench.memory import absent, memory_samples
 from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, BenchSettings
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
@@ -56,7 +57,14 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
             samples.append(Sample(metric="decode_s", index=decoded, value=elapsed))
             decoded += 1
     memory = engine.memory()
-    return Measurement(samples + memory_samples(memory), load, absent(memory))
+    samples += memory_samples(memory)
+    energy = _energy(engine, *next(tokens)) if settings.energy else Energy([], {})
+    return Measurement(samples + energy.samples, load, absent(memory) | energy.absent)
+
+
+def _energy(engine: Engine, prompt: list[int], answer: list[int]) -> Energy:
+    source = meter()
+    return Energy([], {"energy": source}) if isinstance(source, str) else measure_energy(engine, source, prompt, answer)
 
 
 def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:

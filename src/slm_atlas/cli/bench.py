@@ -7,7 +7,7 @@ import click
 from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
-from slm_atlas.cli.output import json_option
+from slm_atlas.cli.output import json_option, say
 from slm_atlas.cli.params import count, size
 from slm_atlas.errors import UserError
 
@@ -26,6 +26,7 @@ from slm_atlas.errors import UserError
     "--flash-attention/--no-flash-attention", default=None, help="Fused attention; default: the engine's choice."
 )
 @click.option("--memory-limit", type=size, help="Most memory the process may map, such as 4GiB.")
+@click.option("--energy", is_flag=True, help="Energy of a token too, where the processor counts it.")
 @engine_option
 @retry_option
 @json_option
@@ -41,6 +42,7 @@ def command(
     kv_type: str,
     flash_attention: bool | None,
     memory_limit: int | None,
+    energy: bool,
     engine: str,
     retry_failed: bool,
     json: bool,
@@ -72,6 +74,17 @@ def command(
             kv_type=kv_type,
             flash_attention=flash_attention,
             memory_limit_bytes=memory_limit,
+            energy=energy and _countable(),
         ),
     )
     exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))
+
+
+def _countable() -> bool:
+    """Whether energy can be measured here; says why not."""
+    from slm_atlas.bench.energy import meter
+
+    source = meter()
+    if isinstance(source, str):
+        say(f"Energy is unavailable: {source}.")
+    return not isinstance(source, str)

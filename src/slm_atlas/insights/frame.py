@@ -33,8 +33,8 @@ SCORE_METRICS = ("acc", "exact_match", "acc_norm")
 ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 """What the engine allocates for a model; their sum is `engine_bytes`."""
 
-_NOT_SHAPE = frozenset({"path", "seed"})
-"""Settings that may differ between replicates of one measurement."""
+_NOT_SHAPE = frozenset({"path", "seed", "energy"})
+"""Settings that may differ between replicates of one measurement; the energy pass comes after all others."""
 
 
 class Dataset(NamedTuple):

@@ -107,6 +107,9 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
     settings = {**msgspec.to_builtins(study.bench), "protocol": PROTOCOL_VERSION}
+    if not study.bench.energy:
+        # As before there was such a pass: what was measured then is the same, and is not measured again.
+        del settings["energy"]
     for replicate in range(study.runs):
         block = list(subjects)
         # Seeded, so that a resumed study keeps its order.

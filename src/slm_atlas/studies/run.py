@@ -183,7 +183,7 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
     notes = {
         "granted": msgspec.to_builtins(measurement.load),
-        "ceilings": msgspec.to_builtins(ceilings),
+        "ceilings": msgspec.to_builtins(ceilings.of(cell.subject.work)),
         "absent": measurement.absent,
     }
     refusal = impossible(measurement.samples, cell.subject.work, ceilings)
