@@ -113,7 +113,7 @@ def calibration(*figures: Figure, calm: bool = True) -> Calibration:
 
 KNOWN = calibration(
     figure(Use.READ, MIB, MIB / 200e9),
-    figure(Use.DECODE, 128 * MIB, 128 * MIB / 20e9),
+    figure(Use.DECODE, 64 * MIB, 64 * MIB / 20e9),
     figure(Use.PREFILL, MIB, 2 * MIB / 4 * 512 / 400e9, tokens=512),
 )
 
@@ -126,7 +126,8 @@ class TestCalibrated:
         found = calibrated(QUICK, KNOWN)
         assert found.bandwidth_margin == found.compute_margin == CALIBRATED_MARGIN
         assert found.read_limit(2 * MIB) == pytest.approx(200e9)
-        assert found.read_limit(100 * MIB) == pytest.approx(20e9)  # the quick one, of 64 MiB, saw less
+        assert found.read_limit(100 * MIB) == pytest.approx(20e9)
+        assert found.read_limit(60 * MIB) == pytest.approx(200e9)  # between two levels, the faster holds
         assert found.read_limit(1000 * MIB) == pytest.approx(20e9)
         assert found.flops == pytest.approx(400e9)
         assert found.calibrated_at == KNOWN.measured_at
@@ -138,8 +139,21 @@ class TestCalibrated:
     def test_what_is_seen_now_raises_it(self) -> None:
         found = calibrated(Ceilings(read_bytes_per_s=50e9, flops=900e9), KNOWN)
         assert found.read_limit(64 * MIB) == pytest.approx(50e9)
-        assert found.read_limit(200 * MIB) == pytest.approx(20e9)
+        assert found.read_limit(2 * MIB) == pytest.approx(200e9)
         assert found.flops == pytest.approx(900e9)
+
+    def test_numpys_slower_reading_makes_no_level(self) -> None:
+        known = calibration(figure(Use.READ, MIB, MIB / 200e9), figure(Use.READ, 128 * MIB, 128 * MIB / 40e9))
+        assert calibrated(QUICK, known).read_limit(100 * MIB) == pytest.approx(200e9)
+
+    def test_sizes_that_are_nearly_alike_are_one_level(self) -> None:
+        known = calibration(figure(Use.DECODE, 127 * MIB, 127 * MIB / 90e9), figure(Use.READ, 128 * MIB, 1.0))
+        assert calibrated(QUICK, known).read_limit(200 * MIB) == pytest.approx(90e9)
+
+    def test_a_runs_notes_say_what_it_was_checked_against(self) -> None:
+        found = calibrated(QUICK, KNOWN)
+        noted = found.of(Work(decode_bytes=100 * MIB, prefill_flops=1.0))
+        assert (noted.read_bytes_per_s, noted.levels) == (found.read_limit(100 * MIB), ())
 
     def test_what_only_the_rough_gate_lets_pass_is_refused(self) -> None:
         work = Work(decode_bytes=100 * MIB, prefill_flops=1e9)

@@ -28,6 +28,8 @@ CALIBRATED_MARGIN = 1.5
 been lower then, and matrices larger than those measured may run a little better. A calibration that other programs
 disturbed may be too low by far more (a third of two cores' time in a busy loop, and threads that wait for each other
 lose nine tenths of their speed); its figures are used with the margins of the quick measurement."""
+ALIKE = 0.9
+"""Working sets of different types are not equal to the byte: those that differ by less are of one level."""
 _REPEATS = 5
 _ARRAY_BYTES = 64 * 2**20
 _MATRIX = 1024
@@ -69,7 +71,7 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
         (9.0, 9.0, 2.0)
         """
         below = max((level.size_bytes for level in self.levels if level.size_bytes <= size_bytes), default=0)
-        rates = [level.bytes_per_s for level in self.levels if level.size_bytes >= below]
+        rates = [level.bytes_per_s for level in self.levels if level.size_bytes >= ALIKE * below]
         return max(rates, default=self.read_bytes_per_s)
 
     def of(self, work: Work) -> Ceilings:
@@ -105,16 +107,24 @@ def calibrated(quick: Ceilings, known: Calibration | None) -> Ceilings:
     if known is None or not known.figures:
         return quick
     reads = [figure for figure in known.figures if figure.use is not Use.PREFILL]
-    levels = [Level(size_bytes=figure.weight_bytes, bytes_per_s=figure.bytes_per_s) for figure in reads]
-    seen = Level(size_bytes=_ARRAY_BYTES, bytes_per_s=quick.read_bytes_per_s)
+    levels = [_raised(Level(size_bytes=figure.weight_bytes, bytes_per_s=figure.bytes_per_s), quick) for figure in reads]
     return Ceilings(
-        read_bytes_per_s=max(level.bytes_per_s for level in [*levels, seen]),
+        read_bytes_per_s=max([quick.read_bytes_per_s, *(level.bytes_per_s for level in levels)]),
         flops=max(quick.flops, *(figure.flops for figure in known.figures)),
-        levels=tuple(sorted([*levels, seen], key=lambda level: level.size_bytes)),
+        levels=tuple(sorted(levels, key=lambda level: level.size_bytes)),
         bandwidth_margin=CALIBRATED_MARGIN if known.calm else BANDWIDTH_MARGIN,
         compute_margin=CALIBRATED_MARGIN if known.calm else COMPUTE_MARGIN,
         calibrated_at=known.measured_at,
     )
+
+
+def _raised(level: Level, quick: Ceilings) -> Level:
+    """A level, at least as fast as the quick measurement read as much or more; which is no level of its own.
+
+    Numpy reads slower than the engine, so it tells that a ceiling is too low, never that one is too high.
+    """
+    seen = quick.read_bytes_per_s if level.size_bytes <= _ARRAY_BYTES else 0.0
+    return msgspec.structs.replace(level, bytes_per_s=max(level.bytes_per_s, seen))
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
