@@ -26,8 +26,8 @@ COMPUTE_MARGIN = 32.0
 CALIBRATED_MARGIN = 1.5
 """Where a calibration was not disturbed. The kernels are the same, so this is for the machine alone: its clock may have
 been lower then, and matrices larger than those measured may run a little better. A calibration that other programs
-disturbed may be too low by far more (a third of two cores' time in a busy loop, and threads that wait for each other
-lose nine tenths of their speed); its figures are used with the margins of the quick measurement."""
+disturbed may be too low by far more (threads that wait for each other in a busy loop lost nine tenths of their speed
+beside other programs here); its figures are used with the margins of the quick measurement."""
 ALIKE = 0.9
 """Working sets of different types are not equal to the byte: those that differ by less are of one level."""
 _REPEATS = 5
