@@ -134,14 +134,16 @@ def test_a_run_adds_up(run: Profiled) -> None:
 
 def test_attention_takes_longer_at_a_depth(tiny_model: Path) -> None:
     with Worker(deadline_s=DEADLINE_S) as worker:
-        deep = profile(worker, str(tiny_model), BenchSettings(**_deep()), seed=0, depth=900)
+        deep = profile(
+            worker,
+            str(tiny_model),
+            BenchSettings(n_prompt=16, n_gen=2, repetitions=1, context=1024, threads=1),
+            seed=0,
+            depth=900,
+        )
     flops = {node.op: node.flops for node in deep.decode.nodes}
     assert flops["FLASH_ATTN_EXT"] >= 2 * 2 * 4 * 900 * 128  # layers, multiply-add, heads, depth, key and value
     assert {node.op: node.flops for node in deep.prefill.nodes}["FLASH_ATTN_EXT"] > 0
-
-
-def _deep() -> dict[str, int]:
-    return {"n_prompt": 16, "n_gen": 2, "repetitions": 1, "context": 1024, "threads": 1}
 
 
 @pytest.mark.parametrize(("prompt", "gen", "depth"), [(0, 4, None), (16, 0, None), (16, 4, 0), (300, 4, None)])

@@ -1,6 +1,7 @@
 """Measuring what a model costs on this machine: latency, memory, and what disturbed them."""
 
-from slm_atlas.bench.gate import Ceilings, Work, impossible, measure_ceilings
+from slm_atlas.bench.calibration import Calibration, keep_calibration, merged, read_calibration
+from slm_atlas.bench.gate import Ceilings, Work, calibrated, impossible, measure_ceilings
 from slm_atlas.bench.host import describe_host, host_state, noise
 from slm_atlas.bench.latency import Measurement, measure
 from slm_atlas.bench.operators import Breakdown, Line, breakdown
@@ -11,18 +12,23 @@ from slm_atlas.bench.simulate import simulate
 __all__ = [
     "BenchSettings",
     "Breakdown",
+    "Calibration",
     "Ceilings",
     "Line",
     "Measurement",
     "Profiled",
     "Work",
     "breakdown",
+    "calibrated",
     "describe_host",
     "host_state",
     "impossible",
+    "keep_calibration",
     "measure",
     "measure_ceilings",
+    "merged",
     "noise",
     "profile",
+    "read_calibration",
     "simulate",
 ]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slm_atlas.bench.memory import memory_samples
+from slm_atlas.bench.energy import Energy, measure_energy, meter
+from slm_atlas.bench.memory import absent, memory_samples
 from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, WARMUP_TOKENS, BenchSettings
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import EngineRefused, UserError
@@ -25,6 +26,8 @@ class Measurement(NamedTuple):
     """Its numbers."""
     load: LoadReport
     """What the engine granted."""
+    absent: dict[str, str]
+    """Numbers that the system does not give, each with the reason."""
 
 
 def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) -> Measurement:
@@ -56,8 +59,15 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
         for elapsed in engine.decode(answer):
             samples.append(Sample(metric="decode_s", index=decoded, value=elapsed))
             decoded += 1
-    samples += memory_samples(engine.memory())
-    return Measurement([*samples, *_first_tokens(engine, settings)], load)
+    memory = engine.memory()
+    samples += [*memory_samples(memory), *_first_tokens(engine, settings)]
+    energy = _energy(engine, *next(tokens)) if settings.energy else Energy([], {})
+    return Measurement(samples + energy.samples, load, absent(memory) | energy.absent)
+
+
+def _energy(engine: Engine, prompt: list[int], answer: list[int]) -> Energy:
+    source = meter()
+    return Energy([], {"energy": source}) if isinstance(source, str) else measure_energy(engine, source, prompt, answer)
 
 
 def _check(settings: BenchSettings) -> None:

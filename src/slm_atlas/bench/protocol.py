@@ -41,6 +41,8 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Ask the system to forget the file before it is loaded, as if it had never been read (first-ever use)."""
     memory_limit_bytes: int | None = None
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
+    energy: bool = False
+    """Measure energy too, in a pass of its own at the end; where that cannot be done, the run says why."""
 
 
 PROTOCOL_VERSION = 2

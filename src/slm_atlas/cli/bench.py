@@ -10,7 +10,7 @@ import click
 from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
-from slm_atlas.cli.output import json_option
+from slm_atlas.cli.output import json_option, say
 from slm_atlas.cli.params import Sweep, count, label, size, sweep
 from slm_atlas.errors import UserError
 
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     help="Stop an arm when its intervals are within this share of the value (0.05), from 5 runs on.",
 )
 @click.option("--disk", type=size, help="Forge in groups of files of at most this size, and remove each group's.")
+@click.option("--energy", is_flag=True, help="Energy of a token too, where the processor counts it.")
 @engine_option
 @retry_option
 @json_option
@@ -70,6 +71,7 @@ def command(
     noise_floor: bool,
     precision: float | None,
     disk: int | None,
+    energy: bool,
     engine: str,
     retry_failed: bool,
     json: bool,
@@ -109,6 +111,7 @@ def command(
             depth=depth,
             evict=evict,
             memory_limit_bytes=memory_limit,
+            energy=energy and _countable(),
         ),
     )
     exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))
@@ -125,3 +128,13 @@ def _arms(models: tuple[str, ...], quants: Sequence[Any]) -> tuple[StudyModel, .
         for name in models
         for quant in (labels if is_forged(name) else [None])
     )
+
+
+def _countable() -> bool:
+    """Whether energy can be measured here; says why not."""
+    from slm_atlas.bench.energy import meter
+
+    source = meter()
+    if isinstance(source, str):
+        say(f"Energy is unavailable: {source}.")
+    return not isinstance(source, str)

@@ -91,6 +91,8 @@ def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
         "Params": format_count(row.params),
         "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
         "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
+        "Prefill J/tok": _shown(row.metrics.get("prefill_token_j")),
+        "Decode J/tok": _shown(row.metrics.get("decode_token_j")),
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
         **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,

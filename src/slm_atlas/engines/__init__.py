@@ -10,8 +10,12 @@ from slm_atlas.engines.base import (
     NodeCost,
     NodeEvent,
     PhaseProfile,
+    Product,
+    ProductReport,
     Profile,
+    Reading,
     Score,
+    Usage,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
 
@@ -26,7 +30,11 @@ __all__ = [
     "NodeCost",
     "NodeEvent",
     "PhaseProfile",
+    "Product",
+    "ProductReport",
     "Profile",
+    "Reading",
     "Score",
+    "Usage",
     "Worker",
 ]

@@ -26,6 +26,11 @@ class EngineInfo(Struct, frozen=True):
     build: str
     """Instruction sets and options it was built with."""
 
+    @property
+    def text(self) -> str:
+        """All of it in one line, as it is stored."""
+        return f"{self.name} | {self.version} | {self.build}"
+
 
 class LoadSettings(Struct, frozen=True):
     """How a model is loaded."""
@@ -52,6 +57,35 @@ class LoadSettings(Struct, frozen=True):
     """Only reckon the cache and the compute buffer: the model cannot be run, and no weights are read or held."""
 
 
+class Reading(Struct, frozen=True):
+    """A number that the system gives, or why it gives none."""
+
+    value: int | None = None
+    """The number."""
+    reason: str | None = None
+    """Why there is none."""
+
+
+_NOT_READ = Reading(reason="not read")
+
+
+class Usage(Struct, frozen=True):
+    """What the operating system counted of the engine's process since it began."""
+
+    minor_faults: Reading = _NOT_READ
+    """Pages that had to be mapped and were in memory already."""
+    major_faults: Reading = _NOT_READ
+    """Pages that had to be read from a disk."""
+    voluntary_switches: Reading = _NOT_READ
+    """Times a thread gave its core away, waiting for something."""
+    involuntary_switches: Reading = _NOT_READ
+    """Times a thread's core was taken for another."""
+    weights_resident_bytes: Reading = _NOT_READ
+    """The part of the mapped model file that is in memory."""
+    group_peak_bytes: Reading = _NOT_READ
+    """Peak memory of the process's control group, page cache included, and of all other processes in it."""
+
+
 class MemoryReport(Struct, frozen=True):
     """What the engine allocated, in bytes; `process_*` are the whole process's, read from the operating system."""
 
@@ -69,6 +103,8 @@ class MemoryReport(Struct, frozen=True):
     """Resident set before the model was loaded: the interpreter and the engine's code."""
     process_peak_bytes: int
     """Peak resident set of the process until now (VmHWM)."""
+    usage: Usage = Usage()
+    """What the system counted of the process."""
 
 
 class LoadReport(Struct, frozen=True):
@@ -179,6 +215,34 @@ class Profile(Struct, frozen=True):
     """A pass a token."""
 
 
+class Product(Struct, frozen=True):
+    """A matrix of weights times a batch of vectors: what a model's time is spent on, without the model."""
+
+    type: str
+    """Type of the weights, as llama.cpp names it: `Q4_0`."""
+    rows: int
+    """Rows of the matrix: values that come out."""
+    columns: int
+    """Columns: values that go in."""
+    tokens: int
+    """Vectors multiplied at once: 1 in decode, a micro-batch in prefill."""
+    threads: tuple[int, ...]
+    """Each number of threads to time it at."""
+    budget_s: float
+    """Seconds to repeat it at each number of threads; at least three times in any case."""
+
+
+class ProductReport(Struct, frozen=True):
+    """How long a product took."""
+
+    weight_bytes: int
+    """Bytes of the matrix, in the file's layout."""
+    layout: str
+    """Where the engine keeps such weights: `CPU` as in the file, `AMX` or `CPU_REPACK` for faster kernels."""
+    seconds: tuple[tuple[float, ...], ...]
+    """The repetitions, for each number of threads."""
+
+
 class Engine(Protocol):
     """An engine with at most one model loaded.
 
@@ -242,6 +306,10 @@ class Engine(Protocol):
 
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """Continue the prompt greedily."""
+        ...
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Time a matrix product in the engine's own kernels; no model is needed."""
         ...
 
     def close(self) -> None:

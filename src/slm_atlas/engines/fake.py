@@ -25,6 +25,8 @@ from slm_atlas.engines.base import (
     NodeCost,
     NodeEvent,
     PhaseProfile,
+    Product,
+    ProductReport,
     Profile,
     Score,
 )
@@ -50,6 +52,10 @@ NODES = (
     ("MUL_MAT", "result_output", "output.weight", 0.2),
 )
 """The nodes of its graph: operation, name, weight, share of the time."""
+READ_BYTES_PER_S = 10e9
+"""Simulated bytes a thread reads in a second."""
+FLOPS = 100e9
+"""Simulated operations a thread does in a second."""
 
 _END = 0
 
@@ -161,6 +167,13 @@ class Fake:
             if ends:
                 return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
         return Generation(text=self.detokenize(tokens), tokens=len(tokens), stopped=False)
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Bytes and operations at a fixed rate a thread; a weight has a byte."""
+        size = product.rows * product.columns
+        one = max(size / READ_BYTES_PER_S, 2 * size * product.tokens / FLOPS)
+        seconds = tuple((2 * one / threads, one / threads, 2 * one / threads) for threads in product.threads)
+        return ProductReport(weight_bytes=size, layout="simulated", seconds=seconds)
 
     def close(self) -> None:
         """Nothing to free."""

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import process
+from slm_atlas.engines import kernels, process, usage
 from slm_atlas.engines.base import (
     EngineInfo,
     FirstToken,
@@ -29,6 +29,8 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Product,
+    ProductReport,
     Profile,
     Score,
 )
@@ -63,6 +65,7 @@ class LlamaCpp:
         self._watched: Any = None
         self._recorder = Recorder()
         self._cached: list[int] = []
+        self._path = ""
         self._baseline_bytes = process.resident_bytes()
 
     def _on_log(self, level: int, text: bytes, _: object) -> None:
@@ -92,6 +95,7 @@ class LlamaCpp:
         self.close()
         self._log.clear()
         self._settings = settings
+        self._path = settings.path
         self._baseline_bytes = process.resident_bytes()
         start = time.perf_counter()
         self._load_model(settings)
@@ -152,6 +156,7 @@ class LlamaCpp:
             **{f"{kind}_bytes": size for kind, size in sizes.items()},
             process_baseline_bytes=self._baseline_bytes,
             process_peak_bytes=process.peak_resident_bytes(),
+            usage=usage.usage(self._path),
         )
 
     # ---- text -------------------------------------------------------------------------------------------------
@@ -375,6 +380,12 @@ class LlamaCpp:
             if len(tokens) < room:
                 (logits,) = self._append([token])
         return Generation(text=text, tokens=len(tokens), stopped=False)
+
+    # ---- arithmetic without a model ---------------------------------------------------------------------------
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Seconds of a matrix product; raises `EngineRefused` for a type or a shape that ggml does not take."""
+        return kernels.multiply(product)
 
     # ---- life -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Product,
+    ProductReport,
     Profile,
     Score,
     Struct,
@@ -99,6 +101,15 @@ Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | De
 Request = Asked | Answer | ProfileNodes | ScoreAll | Generate
 
 
+class Multiply(Struct, frozen=True, tag=True):
+    """`Engine.multiply`."""
+
+    product: Product
+
+
+Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate | Multiply
+
+
 class Refused(Struct, frozen=True, tag=True):
     """The engine declined."""
 
@@ -114,6 +125,8 @@ class Done(Struct, frozen=True, tag=True):
 Reply = Done | Refused
 Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | Generation
 Result = Report | list[Score] | list[int] | list[float] | float | str
+Described = EngineInfo | LoadReport | MemoryReport | ProductReport
+Result = Described | Generation | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8
 

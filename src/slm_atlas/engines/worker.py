@@ -29,6 +29,8 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Product,
+    ProductReport,
     Profile,
     Score,
 )
@@ -128,6 +130,10 @@ class Worker:
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """Continue the prompt greedily."""
         return self._call(msg.Generate(prompt=list(prompt), max_tokens=max_tokens, stop=list(stop)), Generation)
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Seconds of a matrix product, measured in the child."""
+        return self._call(msg.Multiply(product=product), ProductReport)
 
     def close(self) -> None:
         """End the child: it sees the end of its input and leaves; one that does not is killed."""
@@ -283,6 +289,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
             return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
+        case msg.Multiply(product=product):
+            return engine.multiply(product)
         case msg.Start():
             raise EngineRefused("the worker has started already")
 

@@ -36,8 +36,8 @@ ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 MIN_TOKENS = 20
 """Fewer decoded tokens than this have no 95th percentile."""
 
-_NOT_SHAPE = frozenset({"path", "seed"})
-"""Settings that may differ between replicates of one measurement."""
+_NOT_SHAPE = frozenset({"path", "seed", "energy"})
+"""Settings that may differ between replicates of one measurement; the energy pass comes after all others."""
 
 
 class Dataset(NamedTuple):

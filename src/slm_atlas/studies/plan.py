@@ -80,6 +80,9 @@ def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: 
         random.Random(f"{study.name} {replicate}").shuffle(block)
         for (subject, settings), number in block:
             stored = {**msgspec.to_builtins(settings), "protocol": PROTOCOL_VERSION}
+            if not settings.energy:
+                # The pass comes after all others: with it or without, a run is the same.
+                del stored["energy"]
             key = _key(RunKind.BENCH, subject, host, engine, stored, number)
             yield Cell(key, RunKind.BENCH, subject, settings, stored, number)
 
@@ -115,4 +118,4 @@ def _key(
 
 def engine_text(engine: EngineInfo) -> str:
     """An engine in one line, as it is stored: name, version and build."""
-    return f"{engine.name} | {engine.version} | {engine.build}"
+    return engine.text

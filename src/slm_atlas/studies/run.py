@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas import __version__
-from slm_atlas.bench import Ceilings, host_state, impossible, measure, measure_ceilings, noise
+from slm_atlas.bench import (
+    Ceilings,
+    calibrated,
+    host_state,
+    impossible,
+    measure,
+    measure_ceilings,
+    noise,
+    read_calibration,
+)
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome
@@ -119,7 +128,7 @@ def run_cells(
     session.store.add_host(session.host)
     for subject in {cell.subject.artifact.sha256: cell.subject for cell in todo}.values():
         session.store.add_artifact(subject.artifact)
-    ceilings = measure_ceilings(usable_cores()) if any(cell.kind is RunKind.BENCH for cell in todo) else None
+    ceilings = _ceilings(session) if any(cell.kind is RunKind.BENCH for cell in todo) else None
     elapsed = _elapsed_before(cells, session.store)
     stopping = Stopping(session.store, precision, [cell for cell in cells if cell.kind is RunKind.BENCH])
     for number, cell in enumerate(todo):
@@ -132,6 +141,12 @@ def run_cells(
         session.store.record(run, samples)
         elapsed.setdefault(_like(cell), []).append(run.elapsed_s)
         session.listen(Finished(cell, run.outcome, run.cause, run.elapsed_s))
+
+
+def _ceilings(session: Session) -> Ceilings:
+    """What this machine can do at best: as calibrated, or else as measured now."""
+    known = read_calibration(session.host.id, session.engine.text)
+    return calibrated(measure_ceilings(usable_cores()), known)
 
 
 def _run(cell: Cell, session: Session, ceilings: Ceilings | None) -> tuple[Run, list[Sample]]:
@@ -173,7 +188,11 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     limit = cell.target.memory_limit_bytes
     with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True) as worker:
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
-    notes = {"granted": msgspec.to_builtins(measurement.load), "ceilings": msgspec.to_builtins(ceilings)}
+    notes = {
+        "granted": msgspec.to_builtins(measurement.load),
+        "ceilings": msgspec.to_builtins(ceilings.of(cell.subject.work)),
+        "absent": measurement.absent,
+    }
     refusal = impossible(measurement.samples, cell.subject.work, ceilings, n_prompt=cell.target.n_prompt)
     outcome = Outcome.OK if refusal is None else Outcome.REJECTED
     return _Result(outcome, refusal, "", measurement.samples, notes)

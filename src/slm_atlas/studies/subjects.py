@@ -18,7 +18,8 @@ from slm_atlas.errors import UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
 from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
 from slm_atlas.models.header import read_header
-from slm_atlas.models.identify import decode_bytes, identify, prefill_flops
+from slm_atlas.models.identify import identify
+from slm_atlas.models.work import decode_bytes, prompt_flops
 from slm_atlas.store.records import Artifact
 from slm_atlas.studies.schema import StudyModel
 
@@ -121,5 +122,5 @@ def _notes(path: Path) -> Path:
 def _look(path: Path, origin: str) -> Known:
     header = read_header(path)
     return Known(
-        artifact=identify(path, origin), decode_bytes=decode_bytes(header), flops_per_token=prefill_flops(header)
+        artifact=identify(path, origin), decode_bytes=decode_bytes(header), flops_per_token=prompt_flops(header)
     )
