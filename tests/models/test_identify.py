@@ -238,7 +238,7 @@ def test_work_of_a_prompt_is_nearly_that_estimated(model_id: str) -> None:
     for arch in (distinct()[model_id], runnable()[model_id]):
         # The last layer is run for the last token alone; what a run is held to must not be more than it did.
         expected = flops_per_token(arch, depth=0, head=0)
-        assert 0.4 * expected < prompt_flops(header_of(arch, Q.Q4_0)) < expected
+        assert 0.3 * expected < prompt_flops(header_of(arch, Q.Q4_0)) < expected
 
 
 def test_learned_positions_are_not_read_for_a_token() -> None:

@@ -97,17 +97,14 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
-Request = Asked | Answer | ProfileNodes | ScoreAll | Generate
-
-
 class Multiply(Struct, frozen=True, tag=True):
     """`Engine.multiply`."""
 
     product: Product
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate | Multiply
+Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -123,10 +120,8 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | Generation
+Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation
 Result = Report | list[Score] | list[int] | list[float] | float | str
-Described = EngineInfo | LoadReport | MemoryReport | ProductReport
-Result = Described | Generation | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8
 
