@@ -48,14 +48,15 @@ def pages() -> dict[str, str]:
 def index() -> str:
     """The list of all pages; those written by hand are named by their first heading."""
     commands = [f"- [`slm {name}`](commands/{name}.md): {lazy.help}" for name, lazy in COMMANDS.items()]
-    by_hand = [path for path in sorted(DOCS.glob("*.md")) if path.name != "README.md"]
-    others = [f"- [{path.read_text().splitlines()[0].lstrip('# ')}]({path.name})" for path in by_hand]
+    by_hand = [path for path in sorted(DOCS.glob("*.md")) if path.name not in ("README.md", "catalogue.md")]
+    others = ["- [The catalogue, and what runs it](catalogue.md)"]
+    others += [f"- [{path.read_text().splitlines()[0].lstrip('# ')}]({path.name})" for path in by_hand]
     environment = (
         "Every option can be given in the environment: `--json` of `slm models list` is `SLM_MODELS_LIST_JSON=1`. "
         "`SLM_ATLAS_HOME` names the folder that holds all that is downloaded, forged and measured."
     )
     chapters = ["# SLM Atlas: documentation", NOTE, "## Commands", "\n".join(commands), environment]
-    return "\n\n".join([*chapters, *(["## More", "\n".join(others)] if others else [])]) + "\n"
+    return "\n\n".join([*chapters, "## More", "\n".join(others)]) + "\n"
 
 
 def page(root: click.Context, name: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-import gguf
 import msgspec
-import numpy as np
 
-from slm_atlas.anatomy.tensors import inventory
+from slm_atlas.anatomy.costs import gqa_ratio
+from slm_atlas.anatomy.quantization import Quantization, tensor_bytes, tensor_types
 from slm_atlas.catalog.architecture import (
     Activation,
     Architecture,
@@ -21,6 +21,10 @@ from slm_atlas.catalog.architecture import (
     Position,
     PositionKind,
 )
+from slm_atlas.models import forge
+
+ALIGNMENT = 32
+"""Where tensors begin in a file, in bytes (`general.alignment`)."""
 
 
 def llama(
@@ -82,28 +86,12 @@ def changed(arch: Architecture, **changes: Any) -> Architecture:
     return msgspec.structs.replace(arch, **given)
 
 
-def write_zeros(arch: Architecture, path: Path) -> Path:
-    """A file of zeros as a converter writes it: matrices in 16 bits, vectors and learned positions in 32."""
-    writer = gguf.GGUFWriter(path, str(arch.gguf))
-    writer.add_block_count(arch.layers)
-    writer.add_context_length(arch.context)
-    writer.add_embedding_length(arch.hidden)
-    writer.add_feed_forward_length(arch.per_layer(arch.ffn.intermediate)[0])
-    writer.add_head_count(arch.per_layer(arch.attention.heads)[0])
-    writer.add_head_count_kv(arch.per_layer(arch.attention.kv_heads)[0])
-    writer.add_vocab_size(arch.vocab)
-    writer.add_layer_norm_eps(1e-5)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_key_length(arch.attention.head_dim)
-    writer.add_value_length(arch.attention.head_dim)
-    writer.add_rope_dimension_count(int(arch.attention.head_dim * arch.position.rotary_fraction))
-    writer.add_parallel_residual(True)
-    writer.add_tokenizer_model("none")
-    for tensor in inventory(arch):
-        plain = not tensor.is_matrix or tensor.name == "position_embd.weight"
-        writer.add_tensor(tensor.name, np.zeros(tensor.shape, dtype=np.float32 if plain else np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+def write_zeros(arch: Architecture, path: Path, label: Quantization = Quantization.F16) -> Path:
+    """A file as the forge writes it, of zeros, which take no room on the disk: its header, and a hole."""
+    tensors = forge.stored(arch)
+    types = tensor_types(tensors, label, gqa=gqa_ratio(arch))
+    path.touch()
+    forge._write_header(path, forge.Order("Zeros", arch, label), tensors, types)
+    sizes = [-(-tensor_bytes(tensor, types[tensor.name]) // ALIGNMENT) * ALIGNMENT for tensor in tensors]
+    os.truncate(path, -(-path.stat().st_size // ALIGNMENT) * ALIGNMENT + sum(sizes))
     return path

@@ -6,21 +6,24 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import gguf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.headers import runnable
+from models.miniature import miniatures
 from slm_atlas.anatomy.costs import gqa_ratio, weight_bytes
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog import get
 from slm_atlas.catalog.architecture import Architecture, Part, PositionKind
-from slm_atlas.models.forge import file_type
+from slm_atlas.models.forge import file_type, stored
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import type_name
 
@@ -31,28 +34,39 @@ ONE_TYPE = (Q.F32, Q.F16, Q.BF16, Q.Q8_0, Q.Q6_K, Q.Q5_1, Q.Q5_0, Q.Q4_1, Q.Q4_0
 
 
 def types(arch: Architecture, label: Quantization) -> dict[str, TensorType]:
-    return tensor_types(inventory(arch), label, gqa=gqa_ratio(arch))
+    return tensor_types(stored(arch), label, gqa=gqa_ratio(arch))
 
 
 # ---- against llama.cpp --------------------------------------------------------------------------------------------
 
 
-def choices_of_llama_cpp(shapes: Mapping[str, Architecture], folder: Path) -> dict[tuple[str, Quantization], Path]:
-    """The files its quantizer makes of every shape with every label."""
-    files = {(name, label): folder / f"{name}-{label}.gguf" for name in shapes for label in Quantization}
-    sources = {name: str(write_zeros(arch, folder / f"{name}.gguf")) for name, arch in shapes.items()}
-    jobs = [json.dumps([sources[name], str(path), file_type(label)]) for (name, label), path in files.items()]
+class Job(NamedTuple):
+    """What is asked of llama.cpp's quantizer."""
+
+    source: Path
+    label: Quantization
+    result: Path | None = None
+    """The file to write; None: it only reckons."""
+
+
+def quantize(jobs: Iterable[Job]) -> list[dict[str, str]]:
+    """The types that the quantizer says it gives, one job after another; see `quantize.py`."""
+    lines = [
+        json.dumps([str(job.source), str(job.result) if job.result else None, file_type(job.label)]) for job in jobs
+    ]
     command = [sys.executable, str(Path(__file__).with_name("quantize.py"))]
-    done = subprocess.run(command, input="\n".join(jobs), capture_output=True, text=True, timeout=300, check=False)
-    assert done.stdout.split() == ["0"] * len(jobs), done.stderr
-    return files
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, timeout=300, check=False)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) == len(lines), done.stderr
+    return said
 
 
-def assert_same_choices(shapes: Mapping[str, Architecture], folder: Path) -> None:
-    for (name, label), path in choices_of_llama_cpp(shapes, folder).items():
-        header = read_header(path)
-        chosen = {tensor.name: type_name(tensor.type_number) for tensor in header.tensors}
-        assert types(shapes[name], label) == chosen, f"{name} {label}"
+def assert_same_choices(shapes: Mapping[str, Architecture], labels: Iterable[Quantization], folder: Path) -> None:
+    sources = {name: write_zeros(arch, folder / f"{number}.gguf") for number, (name, arch) in enumerate(shapes.items())}
+    asked = [(name, label) for name in shapes for label in labels]
+    chosen = quantize(Job(sources[name], label) for name, label in asked)
+    for (name, label), found in zip(asked, chosen, strict=True):
+        assert types(shapes[name], label) == found, f"{name} {label}"
 
 
 SMALL = {
@@ -68,12 +82,44 @@ SMALL = {
     "GPT-NeoX, tied": gptneox(layers=3, hidden=64, heads=2, head_dim=32, tied=True),
     "Qwen2, 7 queries a key": qwen2(layers=3, hidden=448, heads=7, kv_heads=1, ffn=256, vocab=256),
     "GPT-2": changed(gptneox(), gguf="gpt2", position={"kind": PositionKind.LEARNED}),
+    "Qwen2-0.5B's width": qwen2(hidden=896, heads=2, kv_heads=1, ffn=160, vocab=64),
+    "Gemma-3-1B's width": changed(miniatures()["gemma3"], hidden=1152, vocab=64, ffn={"intermediate": 160}),
+    "SmolLM's width, fused": gptneox(hidden=576, heads=2, ffn=288, vocab=64),
 }
+EVERY = miniatures() | {f"{name}, 12 layers": arch for name, arch in miniatures(layers=12).items()}
 
 
 @pytest.mark.engine
 def test_types_are_those_llama_cpp_chooses(tmp_path: Path) -> None:
-    assert_same_choices(SMALL, tmp_path)
+    assert_same_choices(SMALL, tuple(Quantization), tmp_path)
+
+
+@pytest.mark.engine
+def test_types_are_those_llama_cpp_chooses_in_every_architecture(tmp_path: Path) -> None:
+    assert_same_choices(EVERY, tuple(Quantization), tmp_path)
+
+
+@pytest.mark.engine
+def test_types_are_those_llama_cpp_chooses_in_every_model_of_the_catalogue(tmp_path: Path) -> None:
+    assert_same_choices(runnable(), (Q.Q4_K_M, Q.Q2_K), tmp_path)
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+def test_types_are_those_llama_cpp_chooses_in_every_model_with_every_label(tmp_path: Path) -> None:
+    assert_same_choices(runnable(), tuple(Quantization), tmp_path)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("arch", [llama(), gptneox(hidden=96, heads=3, head_dim=32)])
+def test_what_the_quantizer_says_is_what_it_writes(arch: Architecture, tmp_path: Path) -> None:
+    source = write_zeros(arch, tmp_path / "source.gguf")
+    results = {label: tmp_path / f"{label}.gguf" for label in Quantization}
+    written = quantize(Job(source, label, result) for label, result in results.items())
+    assert written == [{}] * len(results)
+    said = quantize(Job(source, label) for label in results)
+    for result, expected in zip(results.values(), said, strict=True):
+        assert {tensor.name: type_name(tensor.type_number) for tensor in read_header(result).tensors} == expected
 
 
 def random_shape(rng: random.Random) -> Architecture:
@@ -94,7 +140,8 @@ def random_shape(rng: random.Random) -> Architecture:
 @pytest.mark.slow
 def test_types_are_those_llama_cpp_chooses_in_many_shapes(tmp_path: Path) -> None:
     rng = random.Random(1)
-    assert_same_choices({str(number): random_shape(rng) for number in range(30)}, tmp_path)
+    shapes = {str(number): random_shape(rng) for number in range(30)}
+    assert_same_choices(shapes, tuple(Quantization), tmp_path)
 
 
 # ---- blocks -------------------------------------------------------------------------------------------------------

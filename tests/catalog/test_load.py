@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slm_atlas.catalog import Model, check, get, models, parse, select
+from slm_atlas.anatomy import inventory
+from slm_atlas.catalog import Model, check, draft, get, models, parse
 from slm_atlas.catalog.architecture import AttentionKind, NormKind
 from slm_atlas.catalog.checks import SECTIONS, repeated_ids
+from slm_atlas.catalog.schema import Verified
 from slm_atlas.errors import UserError
 
 SAMPLE = """
@@ -25,7 +27,11 @@ release = "2024-07"
 license = "MIT"
 variant = "base"
 params = 1_000_000
-in_paper = false
+verified = "formula"
+
+[models.paper]
+v1 = true
+fig2b = false
 
 [models.architecture]
 gguf = "llama"
@@ -41,6 +47,7 @@ embedding = { tied = true }
 
 [models.training]
 tokens_billion = 1
+datasets = ["The Pile"]
 
 [models.sources]
 identity = { kind = "reported", where = "here" }
@@ -49,13 +56,17 @@ architecture = { kind = "reported", where = "here" }
 training = { kind = "recalled", where = "here" }
 """
 
-SHIPPED = {
-    "pythia-160m", "pythia-410m", "pythia-1b", "pythia-1.4b",
-    "qwen2-0.5b", "qwen2-1.5b",
-    "smollm-135m", "smollm-360m", "smollm-1.7b",
-    "smollm2-135m", "smollm2-360m", "smollm2-1.7b",
-    "tinyllama-1.1b",
-}  # fmt: skip
+EQUIVALENT = """
+[models.equivalent]
+changes = { gguf = "llama", "attention.qk_norm" = "none" }
+differs = "The norm of queries and keys is left out."
+
+[models.training]
+"""
+
+
+MIXER = 'mixer = {{ kind = "mamba", attention_layers = [{}], width = 64, conv_kernel = 4 }}'
+LISTED = 'listed = [{{ name = "blk.{{{{layer}}}}.x", shape = [8], part = "ffn", layers = [{}] }}]'
 
 
 def complaint(old: str, new: str) -> str:
@@ -65,27 +76,42 @@ def complaint(old: str, new: str) -> str:
     return caught.value.message
 
 
-def test_the_catalogue_ships_these_models() -> None:
-    assert {model.id for model in models()} >= SHIPPED
+# ---- what is shipped ------------------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_ships_145_models_each_once() -> None:
+    assert len(models()) == 145
     assert repeated_ids(models()) == []
+    assert len({model.name for model in models()}) == 145
 
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.id)
 def test_a_shipped_model_is_valid_and_complete(model: Model) -> None:
     assert check(model) == []
-    assert model.family.lower() in model.id.replace("-", "") or model.id.startswith(model.family.lower())
     assert all(source.where.strip() for source in model.sources.values())
-    assert model.name.lower() == model.id
-    assert model.hub_id is not None
-    assert model.training.tokens_billion is not None
-    assert model.training.tokens_billion > 0
+    assert (model.hub_id is not None) is model.open_weights
+    assert model.training.tokens_billion or model.training.tokens_note, "no number without a reason"
+    assert not any("Drafted" in doubt for doubt in model.doubts)
+    assert "?" not in (model.organization, model.license)
+
+
+@pytest.mark.parametrize("model", models(), ids=lambda model: model.id)
+def test_a_published_number_of_parameters_is_the_one_counted_or_close_to_it(model: Model) -> None:
+    published = model.params_published or model.params
+    assert published == pytest.approx(model.params, rel=0.05) or published == pytest.approx(
+        model.params_untied, rel=0.01
+    )
+
+
+def test_a_model_that_was_tuned_names_one_it_was_tuned_from() -> None:
+    assert {model.id for model in models() if model.training.finetune_datasets and not model.base_model} == set()
 
 
 def test_a_family_is_in_a_file_of_its_name_small_to_large() -> None:
     folder = resources.files("slm_atlas.catalog") / "data" / "models"
     for file in folder.iterdir():
         family = parse(file.read_text(encoding="utf-8"), file.name)
-        assert {model.family.lower() + ".toml" for model in family} == {file.name}
+        assert {draft.file_name(model.family) for model in family} == {file.name}
         assert [model.params for model in family] == sorted(model.params for model in family)
 
 
@@ -103,10 +129,16 @@ def test_the_shipped_facts_do_not_point_into_somebodys_working_folder() -> None:
         ("pythia-1b", AttentionKind.MHA),
         ("qwen2-1.5b", AttentionKind.GQA),
         ("tinyllama-1.1b", AttentionKind.GQA),
+        ("gemma-3-1b", AttentionKind.MQA),
+        ("minicpm3-4b", AttentionKind.MLA),
+        ("lfm2-350m", AttentionKind.HYBRID),
+        ("falcon-h1-0.5b", AttentionKind.HYBRID),
+        ("zamba2-1.2b", AttentionKind.HYBRID),
+        ("recurrentgemma-2b", AttentionKind.HYBRID),
     ],
 )
 def test_the_attention_of_shipped_models(model_id: str, kind: AttentionKind) -> None:
-    assert get(model_id).architecture.attention.kind is kind
+    assert get(model_id).architecture.attention_kind is kind
 
 
 def test_where_the_families_differ_from_llama() -> None:
@@ -115,6 +147,14 @@ def test_where_the_families_differ_from_llama() -> None:
     assert (pythia.norm.kind, pythia.norm.bias, pythia.position.rotary_fraction) == (NormKind.LAYERNORM, True, 0.25)
     assert (pythia.attention.fused_qkv, pythia.attention.out_bias, pythia.ffn.bias) == (True, True, True)
     assert (qwen.attention.qkv_bias, qwen.attention.out_bias, qwen.ffn.bias) == (True, False, False)
+
+
+def test_what_runs_in_place_of_models_that_llama_cpp_does_not_run() -> None:
+    assert get("bitnet-b1.58-2b-4t").equivalent is not None
+    assert get("mobillama-0.5b").architecture.ffn.shared
+    for model_id in ("hymba-1.5b", "opt-350m", "recurrentgemma-2b", "zamba2-1.2b", "zamba2-2.7b"):
+        assert get(model_id).architecture.gguf is None
+        assert get(model_id).equivalent is None
 
 
 def test_doubts_are_carried_along() -> None:
@@ -137,14 +177,14 @@ def test_nothing_near_nothing_suggested() -> None:
     assert "Did you mean" not in caught.value.message
 
 
-def test_select_by_what_a_model_is() -> None:
-    assert select() == models()
-    assert {model.family for model in select(family="smollm")} == {"SmolLM"}
-    assert all(model.organization == "EleutherAI" for model in select(organization="eleutherai"))
-    assert {model.family for model in select(organization="Hugging Face", in_paper=False)} == {"SmolLM2"}
-    small = select(max_params=200_000_000)
-    assert {"smollm-135m", "pythia-160m"} <= {model.id for model in small}
-    assert max(model.params for model in small) <= 200_000_000
+# ---- what is wrong with a file --------------------------------------------------------------------------------------
+
+
+def test_a_file_says_what_it_says() -> None:
+    (model,) = parse(SAMPLE, "tiny.toml")
+    assert (model.id, model.params, model.verified) == ("tiny-1m", 1_000_000, Verified.FORMULA)
+    assert (model.paper.v1, model.paper.v3) == (True, False)
+    assert (model.equivalent, model.architecture.mixer, model.architecture.listed) == (None, None, ())
 
 
 @pytest.mark.parametrize(
@@ -156,10 +196,21 @@ def test_select_by_what_a_model_is() -> None:
         ('license = "MIT"', "", "tiny.toml: tiny-1m: $: Object missing required field `license`"),
         ('license = "MIT"', "license = 'MIT'\nsize = 1", "tiny.toml: tiny-1m: $: Object contains unknown field `size`"),
         ('"silu"', '"swish"', "tiny.toml: tiny-1m: $.architecture.ffn.activation: Invalid enum value 'swish'"),
-        ("in_paper = false", 'in_paper = "no"', "tiny.toml: tiny-1m: $.in_paper: Expected `bool`, got `str`"),
+        ("v1 = true", 'v1 = "no"', "tiny.toml: tiny-1m: $.paper.v1: Expected `bool`, got `str`"),
+        ("v1 = true", "v2 = true", "tiny.toml: tiny-1m: $.paper: Object contains unknown field `v2`"),
+        ("v1 = true", "in_paper = true", "tiny.toml: tiny-1m: $.paper: Object contains unknown field `in_paper`"),
+        ("v1 = true", "counts_as = {}", "tiny.toml: tiny-1m: $.paper.counts_as: Object missing required field `basis`"),
+        ('verified = "formula"', "", "tiny.toml: tiny-1m: $: Object missing required field `verified`"),
+        ('verified = "formula"', 'verified = "hoped"', "tiny.toml: tiny-1m: $.verified: Invalid enum value 'hoped'"),
+        ('variant = "base"', 'variant = "chat"', "tiny.toml: tiny-1m: $.variant: Invalid enum value 'chat'"),
+        ('datasets = ["The Pile"]', "datasets = [1]", "tiny.toml: tiny-1m: $.training.datasets[0]: Expected `str`"),
+        ("layers = 2", "layers = 2\nblocks = 1", "tiny.toml: tiny-1m: $.architecture: Object contains unknown field `"),
+        ("layers = 2", "layers = 2\nmixer = {}", "tiny.toml: tiny-1m: $.architecture.mixer: Object missing required"),
+        ("layers = 2", "layers = 2\nlisted = [{}]", "tiny.toml: tiny-1m: $.architecture.listed[0]: Object missing req"),
+        ('kind = "derived"', 'kind = "known"', "tiny.toml: tiny-1m: $.sources[...].kind: Invalid enum value 'known'"),
         ('id = "tiny-1m"', "", "tiny.toml: model 1: $: Object missing required field `id`"),
         ("[[models]]", "[[model]]", "tiny.toml: "),
-        ("layers = 2", "layers = ", "tiny.toml: Invalid value (at line 15, column 10)"),
+        ("layers = 2", "layers = ", "tiny.toml: Invalid value (at line 19, column 10)"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_by_file_model_and_key(old: str, new: str, says: str) -> None:
@@ -186,9 +237,10 @@ def test_every_section_has_a_source(section: str) -> None:
         ("intermediate = 128", "intermediate = [128]", "$.architecture.ffn.intermediate: 1 values for 2 layers"),
         ("heads = 4,", "heads = [4, 0],", "$.architecture.attention.heads: (4, 0) is not positive"),
         ('kind = "rope"', 'kind = "rope", rotary_fraction = 25.0', "$.architecture.position.rotary_fraction: 25.0"),
-        ("layers = 2", 'layers = 2\nblocks = ["attention"]', "$.architecture.blocks: 1 values for 2 layers"),
-        ("layers = 2", 'layers = 2\nblocks = ["attention", "recurrent"]', "$.architecture.mixer: missing"),
-        ("layers = 2", "layers = 2\nmixer = { width = 64 }", "$.architecture.blocks: missing"),
+        ("layers = 2", f"layers = 2\n{MIXER.format(2)}", "$.architecture.mixer.attention_layers: no layer 2 among 2"),
+        ("layers = 2", f"layers = 2\n{MIXER.format(-1)}", "$.architecture.mixer.attention_layers: no layer -1 among 2"),
+        ("layers = 2", f"layers = 2\n{LISTED.format(2)}", "$.architecture.listed: no layer 2 among 2"),
+        ("layers = 2", "layers = 20_000", "$.architecture.layers: 20000 is more than 10,000"),
         ("training = {", '"training.tokens" = {', "$.sources: `training.tokens` is not a field"),
     ],
 )  # fmt: skip
@@ -203,6 +255,43 @@ def test_the_dimensions_of_a_latent_head_add_up() -> None:
     assert "$.architecture.attention.head_dim: 16" in complaint("head_dim = 16", f"head_dim = 16, mla = {mla}")
 
 
+class TestEquivalents:
+    def complaint(self, old: str, new: str) -> str:
+        text = SAMPLE.replace('gguf = "llama"\n', "").replace("\n[models.training]\n", EQUIVALENT)
+        assert parse(text, "tiny.toml")[0].equivalent is not None
+        assert text.count(old) == 1
+        with pytest.raises(UserError) as caught:
+            parse(text.replace(old, new), "tiny.toml")
+        return caught.value.message
+
+    @pytest.mark.parametrize(
+        ("old", "new", "says"),
+        [
+            ("attention.qk_norm", "attention.qk_norms", "changes: `attention.qk_norms` is not a field of"),
+            ("attention.qk_norm", "qk_norm", "changes: `qk_norm` is not a field of"),
+            ("attention.qk_norm", "mixer.width", "changes: `mixer.width` is not a field of"),
+            ("attention.qk_norm", "hidden.width", "changes: `hidden.width` is not a field of"),
+            ("attention.qk_norm", "attentions.qk_norm", "changes: `attentions.qk_norm` is not a field of"),
+            ('"none"', '"never"', "changes: Invalid enum value 'never' - at `$.attention.qk_norm`"),
+            ('"none"', "3", "changes: Expected `str`, got `int` - at `$.attention.qk_norm`"),
+            ('gguf = "llama", ', "", "changes: `gguf` is missing"),
+            ('"attention.qk_norm" = "none"', '"attention.kv_heads" = 3', "changes.attention.kv_heads: 4 heads are not"),
+            ('"attention.qk_norm" = "none"', "hidden = 0", "changes.hidden: 0 is not positive"),
+            ('"none"', "[]", "changes[...]: Expected `bool | int | float | str`, got `array`"),
+            ("differs = ", "# differs = ", ": Object missing required field `differs`"),
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong_is_named(self, old: str, new: str, says: str) -> None:
+        message = self.complaint(old, new)
+        assert message.startswith("tiny.toml: tiny-1m: $.equivalent")
+        assert says in message
+
+    def test_what_llama_cpp_runs_needs_none(self) -> None:
+        message = complaint("\n[models.training]\n", EQUIVALENT)
+        assert message.startswith("tiny.toml: tiny-1m: $: exactly one of architecture.gguf, equivalent, not_run says")
+        assert message.endswith("not architecture.gguf and equivalent")
+
+
 @given(st.text(max_size=200))
 def test_any_text_gives_models_or_one_clear_error(text: str) -> None:
     try:
@@ -212,10 +301,18 @@ def test_any_text_gives_models_or_one_clear_error(text: str) -> None:
     assert answer == "()" or answer.startswith("any.toml: ")
 
 
+def test_nonsense_without_end_is_one_clear_error() -> None:
+    with pytest.raises(UserError, match=r"^deep\.toml: "):
+        parse("x = " + "[" * 100_000, "deep.toml")
+
+
 def test_the_example_in_the_contributing_guide_is_a_valid_model() -> None:
     guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
-    assert [model.id for model in parse(example, "CONTRIBUTING.md")] == ["tiny-100m"]
+    (model,) = parse(example, "CONTRIBUTING.md")
+    assert model.id == "tiny-100m"
+    assert model.params == sum(tensor.size for tensor in inventory(model.architecture))
+    assert "slm models add --from" in guide
 
 
 def test_reading_the_catalogue_imports_nothing_heavy() -> None:

@@ -44,7 +44,7 @@ def test_nested_commands_options_and_examples_are_there(two_commands: ModuleType
     assert "## `slm models list`" in page
     assert "```text\nslm models show [OPTIONS] MODEL\n```" in page
     assert "| `--max-params COUNT` | Only models of at most so many parameters, such as 500M. |" in page
-    assert "```sh\nslm models list --max-params 500M\n```" in page
+    assert "```sh\nslm models list --fits 2GiB --context 8192 --sort release --descending\n```" in page
     assert "--help" not in page
     assert "`MODEL`" not in page
 
@@ -94,7 +94,7 @@ def test_hidden_commands_are_left_out_and_bars_do_not_break_a_table(generate: Mo
 
 
 def test_every_command_has_its_page(generate: ModuleType) -> None:
-    assert set(generate.pages()) == {"README.md", *(f"commands/{name}.md" for name in COMMANDS)}
+    assert set(generate.pages()) == {"README.md", "catalogue.md", *(f"commands/{name}.md" for name in COMMANDS)}
 
 
 def test_pages_do_not_depend_on_the_machine(generate: ModuleType, tmp_path: Path) -> None:

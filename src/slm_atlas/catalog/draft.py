@@ -54,6 +54,7 @@ def draft(arch: Architecture, identity: Identity, *, params: int) -> str:
         **({} if identity.hub_id is None else {"hub_id": identity.hub_id}),
         "params": params,
         "verified": "formula",
+        **({} if arch.gguf is not None else {"not_run": "?"}),
         "doubts": _doubts(arch),
     }
     tables = [table("[[models]]", head), architecture(arch), "[models.training]\n", _sources(identity.where)]
@@ -72,7 +73,7 @@ def file_name(family: str) -> str:
 def _doubts(arch: Architecture) -> tuple[str, ...]:
     placeholders = "Drafted: organization, release, license, variant and the sources that say ? are placeholders."
     training = "Drafted: training is empty."
-    runs = "Drafted: llama.cpp does not run it; is there a shape that costs the same, for [models.equivalent]?"
+    runs = "Drafted: llama.cpp does not run it: a shape that costs the same (equivalent), or the reason (not_run)?"
     return (placeholders, training) if arch.gguf is not None else (placeholders, training, runs)
 
 

@@ -40,8 +40,8 @@ def runnable(model: Model) -> Architecture | None:
     """The architecture to forge for a model: its own, its equivalent's, or None where llama.cpp runs neither.
 
     Raises:
-        msgspec.ValidationError: the equivalent changes a field that an architecture does not have.
-        KeyError: it changes a part that an architecture does not have.
+        msgspec.ValidationError: the equivalent changes a field that the architecture does not have, or to a value that
+            it cannot have.
     """
     if model.architecture.gguf is not None:
         return model.architecture
@@ -55,8 +55,10 @@ def _changed(arch: Architecture, changes: tuple[tuple[str, object], ...]) -> Arc
     table: dict[str, Any] = msgspec.to_builtins(arch)
     for field, value in changes:
         *path, last = field.split(".")
-        inner = table
+        inner: object = table
         for key in path:
-            inner = inner[key]
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or last not in inner:
+            raise msgspec.ValidationError(f"`{field}` is not a field of the architecture")
         inner[last] = value
     return msgspec.convert(table, Architecture)

@@ -34,7 +34,7 @@ def read(text: str, filename: str, kind: type[File], label: str) -> File:
     try:
         data = tomllib.loads(text)
         return msgspec.convert(data, kind)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{filename}: {error}") from None
     except msgspec.ValidationError as error:
         raise UserError(f"{filename}: {_locate(str(error), data, label)}") from None

@@ -33,7 +33,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     ffn: str | None = None
     """With a `gated` or a `standard` feed-forward network."""
     dataset: str | None = None
-    """Trained on this data set."""
+    """Trained or tuned on this data set."""
     algorithm: str | None = None
     """Trained with this algorithm."""
     runnable: bool | None = None
@@ -48,7 +48,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             (self.family is None or self.family.lower() == model.family.lower())
             and (self.organization is None or self.organization.lower() in model.organization.lower())
             and (self.license is None or self.license.lower() in model.license.lower())
-            and (self.year is None or model.release.startswith(str(self.year)))
+            and (self.year is None or model.release.startswith(f"{self.year}-"))
             and (self.in_paper is None or self.in_paper == model.paper.v1)
         )
 
@@ -62,7 +62,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return (
             (self.attention is None or self.attention.lower() == arch.attention_kind.lower())
             and (self.ffn is None or (self.ffn == "gated") == arch.ffn.gated)
-            and (self.dataset is None or _holds(model.training.datasets, self.dataset))
+            and (self.dataset is None or _holds(_datasets(model), self.dataset))
             and (self.algorithm is None or _holds(model.training.algorithms, self.algorithm))
             and (self.runnable is None or self.runnable == (runnable(model) is not None))
         )
@@ -71,6 +71,10 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 def select(selection: Selection) -> tuple[Model, ...]:
     """The models wanted."""
     return tuple(filter(selection.has, models()))
+
+
+def _datasets(model: Model) -> tuple[str, ...]:
+    return (*model.training.datasets, *model.training.finetune_datasets)
 
 
 def _holds(names: Iterable[str], wanted: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slm_atlas.anatomy import Quantization, estimate
+from slm_atlas.anatomy import Part, Quantization, estimate, inventory
 from slm_atlas.catalog import Model, load, runnable
 from slm_atlas.cli.output import json_option, print_json, print_table
 from slm_atlas.cli.params import count, label
@@ -44,13 +44,17 @@ def _facts(model: Model) -> dict[str, object]:
         "organization": model.organization,
         "license": model.license,
         "parameters": format_count(model.params),
-        "in the embedding": f"{model.architecture.vocab * model.architecture.hidden / model.params:.0%}",
+        "in the embedding": f"{_embedded(model) / model.params:.0%}",
         **architecture_fields(model.architecture),
         "training tokens": None if tokens is None else format_count(tokens * 1e9),
         "tokens for a parameter": None if tokens is None else f"{tokens * 1e9 / model.params:,.0f}",
         "data sets": ", ".join(model.training.datasets) or None,
         "algorithms": ", ".join(model.training.algorithms) or None,
     }
+
+
+def _embedded(model: Model) -> int:
+    return sum(tensor.size for tensor in inventory(model.architecture) if tensor.part is Part.EMBEDDING)
 
 
 def _costs(model: Model, quantization: Quantization, context: int) -> dict[str, object]:

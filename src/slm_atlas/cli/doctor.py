@@ -66,6 +66,7 @@ EXTRAS = {
     "eval": Extra(("lm_eval",), "slm eval, and the quick study", missed=True),
     "hf": Extra(("huggingface_hub",), "models named hf:owner/repo/file.gguf"),
     "ray": Extra(("ray",), "studies on several machines"),
+    "transformers": Extra(("torch", "transformers"), "make test-slow: building the catalogue's configurations"),
     "dev": Extra(("hypothesis", "mypy", "pytest", "ruff"), "make test, make check"),
 }
 """The extras of pyproject.toml that bring something of their own."""

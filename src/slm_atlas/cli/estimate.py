@@ -8,7 +8,7 @@ import click
 
 from slm_atlas.anatomy import Estimate, Quantization, estimate
 from slm_atlas.anatomy.cache import KV_TYPE_BYTES
-from slm_atlas.catalog import Model, Selection
+from slm_atlas.catalog import Model, Selection, models
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.params import count, label
 from slm_atlas.cli.selection import DEFAULT_QUANTIZATION, chosen_models, selection_options, sort_options
@@ -58,6 +58,8 @@ def command(
     if every == (model is not None):
         raise click.UsageError("Give a MODEL, or --all.")
     if model is not None:
+        if chosen != Selection() or sort or descending:
+            raise click.UsageError("The options that choose and sort models go with --all.")
         _one(model, quantization, json, costs)
         return
     found = chosen_models(chosen, sort=sort, descending=descending)
@@ -68,6 +70,8 @@ def _one(model: str, quantization: Quantization | None, json: bool, costs: dict[
     from slm_atlas.models.shape import shape_of
 
     found = shape_of(model)
+    if (note := _equivalent(model)) is not None:
+        say(note)
     mix = quantization or found.label or DEFAULT_QUANTIZATION
     result = estimate(found.arch, mix, types=None if quantization else found.types, **costs)
     if json:
@@ -76,8 +80,17 @@ def _one(model: str, quantization: Quantization | None, json: bool, costs: dict[
         _print(found.name, result)
 
 
-def _many(models: list[Model], quantization: Quantization, json: bool, costs: dict[str, Any]) -> None:
-    results = {model.id: estimate(model.architecture, quantization, **costs) for model in models}
+def _equivalent(model: str) -> str | None:
+    """What to know of a model that llama.cpp runs in another shape than its own."""
+    found = next((known for known in models() if known.id == model.lower()), None)
+    if found is None or found.equivalent is None:
+        return None
+    runs_as = found.equivalent.changes["gguf"]
+    return f"Costs of its own shape; llama.cpp runs it as {runs_as}: {found.equivalent.differs}"
+
+
+def _many(found: list[Model], quantization: Quantization, json: bool, costs: dict[str, Any]) -> None:
+    results = {model.id: estimate(model.architecture, quantization, **costs) for model in found}
     if json:
         print_json([{"model": name, **_plain(result)} for name, result in results.items()])
     elif results:

@@ -75,7 +75,7 @@ def _facts(model: str, name: Path, header: Header) -> dict[str, object]:
     from slm_atlas.models.forge import FORGED_KEY
     from slm_atlas.models.identify import file_name, identify, match_catalogue, quantization_label
 
-    local = name.is_file()
+    local = not model.startswith("hf:")
     found = identify(name, model) if local else None
     match = match_catalogue(header)
     sizes = sum(share.size_bytes for share in type_shares(header.tensors))

@@ -12,7 +12,7 @@ from slm_atlas.errors import EngineError, UserError
 
 COMMANDS = {
     "doctor": LazyCommand("slm_atlas.cli.doctor", "Check the machine, the engine and the installation."),
-    "models": LazyCommand("slm_atlas.cli.models", "List and show the models of the catalogue."),
+    "models": LazyCommand("slm_atlas.cli.models", "List, show and compare the models of the catalogue."),
     "survey": LazyCommand("slm_atlas.cli.survey", "Show how models are built and trained over time."),
     "estimate": LazyCommand("slm_atlas.cli.estimate", "Compute what a model costs; nothing runs."),
     "forge": LazyCommand("slm_atlas.cli.forge", "Write a model file with random weights."),

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from slm_atlas.catalog import Model, Selection, load, runs
+from slm_atlas.catalog.schema import CountsAs
 from slm_atlas.cli.compare import compare
 from slm_atlas.cli.entities import algorithms_command, datasets_command
 from slm_atlas.cli.models_add import add
@@ -135,7 +136,12 @@ def _survey(model: Model) -> dict[str, object]:
         "note": paper.note,
     }
     if paper.counts_as is not None:
-        counted = {name: getattr(paper.counts_as, name) for name in paper.counts_as.__struct_fields__}
-        shown = (f"{name} {value}" for name, value in counted.items() if value is not None and name != "basis")
-        fields["counted as"] = f"{', '.join(shown)} ({paper.counts_as.basis})"
+        fields["counted as"] = f"{_counted(paper.counts_as)} ({paper.counts_as.basis})"
     return fields
+
+
+def _counted(counts: CountsAs) -> str:
+    values = {name: getattr(counts, name) for name in counts.__struct_fields__ if name != "basis"}
+    words = {name: " and ".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    told = {name.replace("_", " "): value or "none" for name, value in words.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in told.items())

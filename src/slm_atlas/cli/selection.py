@@ -84,6 +84,8 @@ def fit_options(function: Decorated) -> Decorated:
 
     @wraps(function)
     def command(*, fits: int | None, context: int | None, quantization: Quantization, **options: Any) -> Any:  # noqa: ANN401
+        if fits is None and context is not None:
+            raise click.UsageError("--context chooses among what fits in a memory; give --fits too.")
         return function(fit=None if fits is None else Fit(fits, context, quantization), **options)
 
     for option in (

@@ -86,7 +86,7 @@ def attention_words(attention: Attention) -> str:
     """
     heads = f"{_span(attention.heads)} query heads, {_span(attention.kv_heads)} key-value heads"
     window = attention.window
-    every = f", every {window.full_every}th layer sees all" if window and window.full_every else ""
+    every = f", every {_ordinal(window.full_every)} layer sees all" if window and window.full_every else ""
     return _join(
         (
             f"{attention.kind}: {heads}, {attention.head_dim} wide",
@@ -125,8 +125,17 @@ def _position(shape: Architecture) -> str:
     if position.kind is not PositionKind.ROPE:
         return position.kind
     part = f"{position.rotary_fraction:.0%} of a head" if position.rotary_fraction < 1 else None
-    gaps = f"none in every {position.none_every}th layer" if position.none_every else None
+    gaps = f"none in every {_ordinal(position.none_every)} layer" if position.none_every else None
     return _join((f"{position.kind}, theta {position.theta:,.0f}", part, gaps))
+
+
+def _ordinal(number: int) -> str:
+    """A place in a short row.
+
+    >>> _ordinal(2), _ordinal(3), _ordinal(6)
+    ('2nd', '3rd', '6th')
+    """
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
 def _span(value: PerLayer) -> str:

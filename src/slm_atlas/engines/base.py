@@ -49,7 +49,7 @@ class LoadSettings(Struct, frozen=True):
     repack: bool = True
     """Let the engine hold weights in another layout for faster kernels, where it has them."""
     simulate: bool = False
-    """Only reckon what would be allocated: the model cannot be run, and the file's weights are not read."""
+    """Only reckon the cache and the compute buffer: the model cannot be run, and no weights are read or held."""
 
 
 class MemoryReport(Struct, frozen=True):

@@ -218,7 +218,10 @@ class LlamaCpp:
     def _forget(self, keep: int) -> None:
         """Drop all but the first `keep` tokens from the cache (all of it where a part cannot be dropped)."""
         memory = lib.llama_get_memory(self._context)
-        if keep and lib.llama_memory_seq_rm(memory, 0, keep, -1):
+        # Layers with a sliding window hold the last tokens alone: those before `keep` may be gone.
+        seen_from = keep - int(lib.llama_model_n_swa(self._model)) + 1
+        whole = lib.llama_memory_seq_pos_min(memory, 0) <= max(0, seen_from)
+        if keep and whole and lib.llama_memory_seq_rm(memory, 0, keep, -1):
             del self._cached[keep:]
         else:
             lib.llama_memory_clear(memory, False)
@@ -385,6 +388,8 @@ def _context_params(settings: LoadSettings) -> lib.llama_context_params:
     params.n_threads = params.n_threads_batch = settings.threads or process.usable_cores()
     params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
     choices = {None: lib.LLAMA_FLASH_ATTN_TYPE_AUTO, True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED}
+    # As llama.cpp's own programs do: layers with a sliding window hold no more than it.
+    params.swa_full = False
     params.flash_attn_type = choices.get(settings.flash_attention, lib.LLAMA_FLASH_ATTN_TYPE_DISABLED)
     # As llama.cpp's own programs do: a layer with a sliding window keeps the window, not the whole context.
     params.swa_full = False

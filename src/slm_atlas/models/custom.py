@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 from slm_atlas.catalog import huggingface
@@ -49,9 +50,16 @@ def _from_config(text: str, name: str) -> Architecture:
 
 
 def _from_toml(text: str, name: str) -> Architecture:
-    whole = "[architecture]" in text
-    arch = read(text, name, _Named, "id").architecture if whole else read(text, name, Architecture, "id")
+    named = _has_heading(text)
+    arch = read(text, name, _Named, "id").architecture if named else read(text, name, Architecture, "id")
     return _checked(arch, name)
+
+
+def _has_heading(text: str) -> bool:
+    try:
+        return "architecture" in tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return False  # `read` says what is wrong
 
 
 def _checked(arch: Architecture, name: str) -> Architecture:

@@ -29,7 +29,7 @@ from slm_atlas.store import content_hash
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogue id is forged as when nothing is said."""
-FORGE_VERSION = 3
+FORGE_VERSION = 4
 """Raised when the forge writes other bytes for the same order, so that older files are not taken for new ones."""
 
 Progress = Callable[[int, int], None]
@@ -91,7 +91,10 @@ def forgeable(model: Model) -> Architecture:
     """
     arch = catalog.runnable(model)
     if arch is None:
-        raise UserError(f"{model.name} cannot be forged. {model.not_run}", f"slm estimate {model.id}")
+        raise UserError(
+            f"{model.name} cannot be forged: llama.cpp does not run it. {model.not_run or ''}".rstrip(),
+            f"slm estimate {model.id}",
+        )
     return arch
 
 

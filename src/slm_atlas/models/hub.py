@@ -54,35 +54,42 @@ def reading(repo: str, file: str) -> Iterator[IO[bytes]]:
         OfflineError: the hub does not answer, or does not give parts of a file.
     """
     with _said_in_a_line(repo, file) as hub:
-        url = hub.hf_hub_url(repo, file)
-        size = hub.get_hf_file_metadata(url, timeout=_ASKED_S).size
-        yield io.BufferedReader(_Remote(hub, url, size or 0), _PIECE_BYTES)
+        yield io.BufferedReader(_Remote(hub, repo, file), _PIECE_BYTES)
 
 
 class _Remote(io.RawIOBase):
     """A file of the hub, by range requests."""
 
-    def __init__(self, hub: Any, url: str, size: int) -> None:  # noqa: ANN401  (the library, imported when needed)
-        self._session, self._headers = hub.utils.get_session(), hub.utils.build_hf_headers()
-        self._url, self._size, self._place = url, size, 0
+    def __init__(self, hub: Any, repo: str, file: str) -> None:  # noqa: ANN401  (the library, imported when needed)
+        self._named, self._url = (repo, file), hub.hf_hub_url(repo, file)
+        self._size = hub.get_hf_file_metadata(self._url, timeout=_ASKED_S).size or 0
+        self._session, self._place = hub.utils.get_session(), 0
+        self._headers = {**hub.utils.build_hf_headers(), "Accept-Encoding": "identity"}
 
     def readable(self) -> bool:
         return True
+
+    def tell(self) -> int:
+        return self._place
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (any writable buffer)
         wanted = min(len(buffer), self._size - self._place)
         if wanted <= 0:
             return 0
-        span = f"bytes={self._place}-{self._place + wanted - 1}"
-        answer = self._session.get(
-            self._url, headers={**self._headers, "Range": span}, timeout=_ASKED_S, follow_redirects=True
-        )
-        answer.raise_for_status()
-        if answer.status_code != 206:
-            raise OSError("the hub gives no part of a file, only the whole")
-        buffer[: len(answer.content)] = answer.content
-        self._place += len(answer.content)
-        return len(answer.content)
+        piece = self._piece(f"bytes={self._place}-{self._place + wanted - 1}")[:wanted]
+        buffer[: len(piece)] = piece
+        self._place += len(piece)
+        return len(piece)
+
+    def _piece(self, span: str) -> bytes:
+        headers = {**self._headers, "Range": span}
+        asked = self._session.stream("GET", self._url, headers=headers, timeout=_ASKED_S, follow_redirects=True)
+        with asked as answer:
+            answer.raise_for_status()
+            if answer.status_code != 206:  # all of the file would follow
+                where = "/".join(self._named)
+                raise OfflineError(f"The hub gives hf:{where} as a whole only.", f"hf download {' '.join(self._named)}")
+            return bytes(answer.read())
 
 
 @contextmanager

@@ -23,6 +23,9 @@ from slm_atlas.store.records import Artifact
 _COMPARED = ("block_count", "embedding_length", "context_length")
 """Keys that tell most models apart, before their tensors are compared."""
 
+_LOOKED_UP = {"token_embd.weight", "position_embd.weight", "per_layer_token_embd.weight"}
+"""Matrices that a token takes a row of; the first is the head as well where there is no other."""
+
 
 def identify(path: Path, origin: str) -> Artifact:
     """The record of a model file.
@@ -75,11 +78,16 @@ def tensor_bytes(tensor: TensorInfo) -> int:
 
 def decode_bytes(header: Header) -> int:
     """Bytes of weights read for one generated token: all, but for embeddings that are only looked up in."""
-    looked_up = {"position_embd.weight"}
-    if any(tensor.name == "output.weight" for tensor in header.tensors):
-        looked_up.add("token_embd.weight")
-    read = [tensor for tensor in header.tensors if tensor.name not in looked_up]
-    return sum(tensor_bytes(tensor) for tensor in read)
+    tied = not any(tensor.name == "output.weight" for tensor in header.tensors)
+    looked_up = _LOOKED_UP - {"token_embd.weight"} if tied else _LOOKED_UP
+    return sum(tensor_bytes(tensor) for tensor in header.tensors if tensor.name not in looked_up)
+
+
+def prefill_flops(header: Header) -> float:
+    """FLOPs of a prompt's token, at least: two for each weight of a matrix but the head, which the last alone needs."""
+    passed = _LOOKED_UP | {"output.weight"}
+    matrices = (tensor for tensor in header.tensors if len(tensor.shape) > 1 and tensor.name not in passed)
+    return 2.0 * sum(tensor.size for tensor in matrices)
 
 
 def type_name(number: int) -> str:

@@ -124,8 +124,8 @@ def _add_multipliers(writer: gguf.GGUFWriter, arch: Architecture) -> None:
     if scales.attention is not None:
         writer.add_attention_scale(scales.attention)
     if scales.logits is not None:
-        # MiniCPM's key is the factor, Granite's the divisor.
-        writer.add_logit_scale(1 / scales.logits if arch.gguf == "minicpm" else scales.logits)
+        # A divisor in Granite and in MiniCPM, which runs through Granite's graph (`granite.cpp`).
+        writer.add_logit_scale(scales.logits)
 
 
 def _add_mixer(writer: gguf.GGUFWriter, mixer: Mixer) -> None:

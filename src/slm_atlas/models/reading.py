@@ -50,17 +50,16 @@ def architecture(header: Header) -> Architecture:
     """
     if header.architecture not in RUNNABLE:
         known = ", ".join(RUNNABLE)
-        raise UserError(f"Files of the architecture '{header.architecture}' are not known here (but: {known}).")
+        raise UserError(f"Files of the architecture {header.architecture!r} are not known here (but: {known}).")
     try:
         arch = _File(header).architecture()
-        # A layer has tensors: a header that claims more of them is not worth the inventory.
-        tensors = inventory(arch) if arch.layers <= len(header.tensors) else ()
+        tensors = inventory(arch)
     except (ValueError, IndexError, ZeroDivisionError, TypeError) as error:
         raise UserError(f"The file's header contradicts itself: {error}.", "convert it again") from None
     expected = {(tensor.name, tensor.shape) for tensor in tensors}
     found = {(tensor.name, tensor.shape) for tensor in header.tensors if tensor.name not in CONSTANTS}
     if expected != found:
-        odd = sorted(name for name, _ in expected ^ found)
+        odd = sorted(repr(name) for name, _ in expected ^ found)
         raise UserError(f"The file has other tensors than its architecture says: {', '.join(odd[:3])}.")
     return arch
 
@@ -261,12 +260,11 @@ class _File:
         )
 
     def _multipliers(self) -> Multipliers | None:
-        logits = self._number("logit_scale")
         found = Multipliers(
             embedding=self._number("embedding_scale"),
             residual=self._number("residual_scale"),
             attention=self._number("attention.scale"),
-            logits=round(1 / logits, 6) if logits and self._kind == "minicpm" else logits,
+            logits=self._number("logit_scale"),
         )
         return None if found == Multipliers() else found
 
@@ -274,7 +272,10 @@ class _File:
 
     @property
     def _layers(self) -> int:
-        return self._whole("block_count")
+        layers = self._whole("block_count")
+        if layers > len(self._shapes):  # a layer has tensors: such a header is not worth a look at each of them
+            raise UserError(f"The file claims {layers:,} layers, more than it has tensors.", "convert it again")
+        return layers
 
     def _has(self, name: str) -> bool:
         """Whether the first layer, or one soon after it in a hybrid, has a tensor."""

@@ -22,7 +22,7 @@ from slm_atlas.evals import task_fingerprint
 from slm_atlas.models import locate
 from slm_atlas.models.fetch import Progress
 from slm_atlas.models.header import read_header
-from slm_atlas.models.identify import decode_bytes, identify
+from slm_atlas.models.identify import decode_bytes, identify, prefill_flops
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Artifact, Host, RunKind
 from slm_atlas.studies.schema import Study, StudyModel
@@ -91,9 +91,7 @@ def prepare(model: StudyModel, n_prompt: int, *, on_progress: Progress | None = 
     """
     located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
     header = read_header(located.path)
-    matrices = sum(tensor.size for tensor in header.tensors if len(tensor.shape) > 1)
-    embedding = sum(tensor.size for tensor in header.tensors if tensor.name == "token_embd.weight")
-    work = Work(decode_bytes=decode_bytes(header), prefill_flops=2.0 * (matrices - embedding) * n_prompt)
+    work = Work(decode_bytes=decode_bytes(header), prefill_flops=prefill_flops(header) * n_prompt)
     return Subject(located.path, identify(located.path, located.origin), work, model.suites)
 
 

@@ -23,12 +23,11 @@ from slm_atlas.catalog.architecture import (
     Position,
     PositionKind,
 )
+from slm_atlas.catalog.checks import MOST_LAYERS
 from slm_atlas.catalog.huggingface.keys import Keys
 from slm_atlas.catalog.huggingface.parts import activation
 from slm_atlas.catalog.huggingface.types import TYPES, Kind
 from slm_atlas.errors import UserError
-
-MOST_LAYERS = 10_000
 
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "num_transformer_layers", "n_layers")
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "model_dim", "dim")
