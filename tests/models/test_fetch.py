@@ -81,9 +81,7 @@ def test_a_model_is_forged_as_it_is_or_as_its_equivalent() -> None:
 
 @pytest.mark.parametrize("model_id", [model.id for model in catalog.models() if catalog.runnable(model) is None])
 def test_what_has_no_equivalent_is_refused_with_what_can_be_done(model_id: str) -> None:
-    with pytest.raises(
-        UserError, match=rf"cannot be forged: llama.cpp does not run it. .+ Try: slm estimate {model_id}"
-    ):
+    with pytest.raises(UserError, match=rf"cannot be forged: llama.cpp .+ Try: slm estimate {model_id}"):
         locate(model_id)
 
 

@@ -21,7 +21,8 @@ def rows(**shares: float) -> list[dict[str, Any]]:
 
 def test_blocks_of_a_bar_stand_on_each_other() -> None:
     figure = part_figure(rows(lm_head=0.2, attention=0.3, ffn=0.5, mixer=0.0), "How.")
-    blocks = [row for row in figure.spec["data"]["values"] if row["bar"] == "prefill"]
+    (values,) = figure.spec["datasets"].values()
+    blocks = [row for row in values if row["bar"] == "prefill"]
     assert [(row["label"], row["bottom"], row["top"]) for row in blocks] == [
         ("attention", 0.0, 0.3),
         ("ffn", 0.3, 0.8),

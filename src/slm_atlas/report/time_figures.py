@@ -97,11 +97,14 @@ def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
     y = alt.Y("top:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", columns=len(colors)))
+    paler = alt.condition(f"datum.source == '{PAPER}'", alt.value(0.6), alt.value(1.0))
     panels = []
     for model in models:
         base = alt.Chart(inline([row for row in placed if row["model"] == model])).encode(x=x)
         tips = tooltips(placed, "model", "phase", "source", "label", "share", "low", "high", "n")
-        block = base.mark_bar(width=alt.RelativeBandSize(0.72)).encode(y=y, y2="bottom:Q", color=color, tooltip=tips)
+        block = base.mark_bar(width=alt.RelativeBandSize(0.72)).encode(
+            y=y, y2="bottom:Q", color=color, opacity=paler, tooltip=tips
+        )
         text = base.transform_filter("datum.share >= 0.03").mark_text(color="white", fontSize=11)
         named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"))
         panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
