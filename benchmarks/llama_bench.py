@@ -1,9 +1,9 @@
 """llama.cpp's own llama-bench, linked against the libraries our engine runs: `python benchmarks/llama_bench.py`.
 
-pip fetches the sources of the installed llama-cpp-python; of those, llama-bench and the few files of llama.cpp's `common`
-that it needs are compiled (under a minute of one core) and linked against the shared libraries of the installed package,
-so that both tools run the same machine code. The program is kept in the atlas's folder and never built twice; its path
-is printed. Needs a C++ compiler.
+pip fetches the sources of the installed llama-cpp-python; of those, llama-bench and the few files of llama.cpp's
+`common` that it needs are compiled (under a minute of one core) and linked against the shared libraries of the
+installed package, so that both tools run the same machine code. The program is kept in the atlas's folder and never
+built twice; its path is printed. Needs a C++ compiler.
 """
 
 from __future__ import annotations
