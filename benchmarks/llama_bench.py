@@ -144,6 +144,17 @@ def _link(objects: Sequence[Path], program: Path, folder: Path) -> list[str]:
     return [_compiler(), *map(str, objects), *shared, dead, f"-Wl,-rpath,{folder}", "-pthread", "-o", str(program)]
 
 
+def on_core_clock() -> Path:
+    """The library that shows a program the time it had the core (on_core_clock.c), built if it is not there."""
+    source = Path(__file__).with_name("on_core_clock.c")
+    name = f"on_core_clock-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}.so"
+    library = home.home() / "llama-bench" / name
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        _run([_compiler(), "-x", "c", "-O2", "-shared", "-fPIC", str(source), "-o", str(library)])
+    return library
+
+
 def _compiler() -> str:
     return os.environ.get("CXX", "c++")
 
