@@ -231,7 +231,7 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
     noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
     return Machine(
         host=host,
-        memory=units.format_bytes(host.memory_bytes),
+        memory=units.format_bytes(host.memory_bytes) if host.memory_bytes else "an unknown amount",
         engines=list(dict.fromkeys(run.engine for run in runs)),
         settings=list(dict.fromkeys(settings_text(shape(run.settings)) for run in costs)),
         ran=f"{len(runs)} runs in {took}, {_minute(started[0])} to {_minute(started[-1])} UTC",
