@@ -4,6 +4,7 @@ from slm_atlas.bench.gate import Ceilings, Work, impossible, measure_ceilings
 from slm_atlas.bench.host import describe_host, host_state, noise
 from slm_atlas.bench.latency import Measurement, measure
 from slm_atlas.bench.protocol import BenchSettings
+from slm_atlas.bench.requests import measure_requests
 from slm_atlas.bench.simulate import simulate
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "impossible",
     "measure",
     "measure_ceilings",
+    "measure_requests",
     "noise",
     "simulate",
 ]

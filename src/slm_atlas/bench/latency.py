@@ -21,6 +21,8 @@ class Measurement(NamedTuple):
     """Its numbers."""
     load: LoadReport
     """What the engine granted."""
+    absent: dict[str, str]
+    """Why a number is missing, by its name."""
 
 
 def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) -> Measurement:
@@ -53,7 +55,8 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
         for elapsed in engine.decode(answer):
             samples.append(Sample(metric="decode_s", index=decoded, value=elapsed))
             decoded += 1
-    return Measurement(samples + memory_samples(engine.memory()), load)
+    memory = engine.memory()
+    return Measurement(samples + memory_samples(memory), load, memory.absent)
 
 
 def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
@@ -83,15 +86,15 @@ def _warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], sett
         prompt, answer = next(tokens)
         prefills.append(engine.prefill(prompt))
         decodes.append(sum(engine.decode(answer)))
-        if _settled(prefills) and _settled(decodes):
+        if settled(prefills) and settled(decodes):
             break
     return len(prefills)
 
 
-def _settled(times: Sequence[float]) -> bool:
+def settled(times: Sequence[float]) -> bool:
     """Whether the last passes have not improved on the best before them.
 
-    >>> _settled([9.0, 5.0, 5.1, 4.9]), _settled([9.0, 5.0, 4.0]), _settled([5.0, 5.0])
+    >>> settled([9.0, 5.0, 5.1, 4.9]), settled([9.0, 5.0, 4.0]), settled([5.0, 5.0])
     (True, False, False)
     """
     before, last = times[:-SETTLED_PASSES], times[-SETTLED_PASSES:]

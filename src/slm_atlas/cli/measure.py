@@ -16,12 +16,15 @@ from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
+from slm_atlas.models.target import engine_for
 from slm_atlas.store import RunKind, Store
 from slm_atlas.studies import Cell, Session, Study, Subject, measuring, pending, plan, prepare, run_cells
 from slm_atlas.units import format_seconds
 
 engine_option = click.option(
-    "--engine", default="llamacpp", show_default=True, help="Engine to run; `fake` simulates one, for a try-out."
+    "--engine",
+    show_default="what the models need",
+    help="Engine to run: llamacpp, transformers, endpoint; `fake` simulates one, for a try-out.",
 )
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what ended badly before.")
 
@@ -35,16 +38,17 @@ class Planned(NamedTuple):
     """Where they run."""
 
 
-def planned(study: Study, store: Store, engine: str, progress: StudyProgress) -> Planned:
-    """Make or fetch the files of a study, and list its cells."""
+def planned(study: Study, store: Store, asked: str | None, progress: StudyProgress) -> Planned:
+    """Make or fetch the files of a study, and list its cells; the engine is the one asked for, or the models' own."""
+    engine = engine_for((model.model for model in study.models), asked)
     with Worker(engine) as worker:
         info = worker.describe()
     host = describe_host()
-    cells = plan(study, _subjects(study, progress), host, info)
+    cells = plan(study, _subjects(study, engine, progress), host, info)
     return Planned(cells, Session(store, host, info, progress))
 
 
-def _subjects(study: Study, progress: StudyProgress) -> list[Subject]:
+def _subjects(study: Study, engine: str, progress: StudyProgress) -> list[Subject]:
     subjects = []
     for model in study.models:
 
@@ -52,11 +56,11 @@ def _subjects(study: Study, progress: StudyProgress) -> list[Subject]:
             progress.preparing(name, done, total)
 
         progress.preparing(model.model)
-        subjects.append(prepare(model, study.bench.n_prompt, on_progress=show))
+        subjects.append(prepare(model, study.bench.n_prompt, engine=engine, on_progress=show))
     return subjects
 
 
-def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
+def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Dataset:
     """Run what is missing of a study; all its results.
 
     Raises:
@@ -77,7 +81,7 @@ def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
     return dataset
 
 
-def run_and_show(study: Study, *, engine: str, retry_failed: bool, json: bool) -> Dataset:
+def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: bool) -> Dataset:
     """Run what is missing of a study and print all its results, as a table or as JSON."""
     dataset = run(study, engine=engine, retry_failed=retry_failed)
     found = rows(dataset)

