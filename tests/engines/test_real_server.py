@@ -68,7 +68,6 @@ def test_a_run_against_a_real_server(url: str) -> None:
     values: dict[str, list[float]] = {}
     for sample in found.samples:
         values.setdefault(sample.metric, []).append(sample.value)
-    print({metric: numbers[:3] for metric, numbers in values.items()}, found.server, found.notes)
     assert found.doubt is None
     assert len(values["ttft_s"]) == 2
     assert values["client_s"][0] < values["ttft_s"][0]
@@ -83,6 +82,6 @@ def test_a_run_against_a_real_server(url: str) -> None:
 def test_what_the_real_server_rejects_is_a_line(url: str) -> None:
     with Worker("endpoint", deadline_s=60) as worker:
         worker.connect("smollm2", url)
-        with pytest.raises(EngineRefused, match="the server answered 4") as caught:
+        with pytest.raises(EngineRefused, match=r"the server answered 4|the server ended its answer before") as caught:
             worker.respond("word " * 3000, max_tokens=4)
     assert "\n" not in caught.value.cause

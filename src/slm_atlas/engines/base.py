@@ -92,6 +92,8 @@ class LoadReport(Struct, frozen=True):
     """Parameters, as the engine counts them."""
     model_size_bytes: int
     """Bytes of all tensors."""
+    remarks: list[str] = []
+    """What the engine warns of: a slow stand-in for a kernel that is not installed, say."""
 
 
 class Score(Struct, frozen=True):

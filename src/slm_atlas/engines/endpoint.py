@@ -179,7 +179,8 @@ class Endpoint(Partial):
             if ended:
                 break
         if not ended and finish is None:
-            raise EngineRefused(f"the server ended its answer in the middle, after {len(texts)} fragments")
+            place = f"in the middle, after {len(texts)} fragments" if texts else "before it began"
+            raise EngineRefused(f"the server ended its answer {place}")
         return _Answer("".join(texts), times, finish, counts, client_s)
 
     def _parse(self, events: Events, data: bytes) -> Iterator[Said | None]:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import IO, Self, TypeVar
 
 import msgspec
@@ -32,7 +33,7 @@ from slm_atlas.engines.base import (
     Score,
     ServerReport,
 )
-from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
+from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
 ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
 """Names of the engines a worker can run."""
@@ -51,6 +52,10 @@ class Worker:
         spin: threads wait for each other in a busy loop, as llama.cpp's do by default. That is fastest on an idle
             machine, and slower by orders of magnitude where another program wants a core: for measuring time alone.
 
+    Raises:
+        UserError: there is no such engine.
+        MissingExtra: it needs a package that is not installed.
+
     All methods raise `EngineRefused`, `EngineCrashed` or `EngineTimeout`, each with its cause and the log's tail.
     """
 
@@ -64,6 +69,8 @@ class Worker:
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
+        if engine == "transformers" and any(find_spec(module) is None for module in ("torch", "transformers")):
+            raise MissingExtra("The engine transformers", "transformers")
         self._deadline_s = deadline_s
         self._timed_out = False
         # The log is a file, not a pipe: nobody would empty a pipe while the parent waits.

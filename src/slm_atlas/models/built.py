@@ -57,7 +57,8 @@ def build(model: str, quantization: Quantization | None = None) -> Built:
     if label not in DTYPES:
         raise UserError(f"transformers runs {' or '.join(DTYPES)} here, not {label}.", "--quant BF16")
     known = _known(model)
-    text = json.dumps({"config": _config(known), "dtype": DTYPES[label], "seed": SEED}, sort_keys=True, indent=1)
+    order = {"config": _config(known), "dtype": DTYPES[label], "seed": SEED, "params": known.params}
+    text = json.dumps(order, sort_keys=True, indent=1)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     path = _write(text, f"{known.id}-{DTYPES[label]}-{sha256[:8]}.json")
     arch, kind = known.architecture, TensorType(label)

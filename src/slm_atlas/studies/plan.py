@@ -116,9 +116,22 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
     """All cells of a study, in the order in which they are run: costs in blocks, then tasks.
 
     What is named twice, or is the same file under two names, is measured once.
+
+    Raises:
+        UserError: a setting means nothing to the engine.
     """
+    _check_ignored(study, engine)
     cells = [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
     return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
+
+
+def _check_ignored(study: Study, engine: EngineInfo) -> None:
+    """A setting that would be ignored is refused: nobody shall believe that it was measured."""
+    default = BenchSettings()
+    for name in IGNORED.get(engine.name, ()):
+        if getattr(study.bench, name) != getattr(default, name):
+            option = f"--{name.removesuffix('_bytes').replace('_', '-')}"
+            raise UserError(f"{option} means nothing to the engine {engine.name}.", f"leave {option} out")
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
