@@ -65,6 +65,7 @@ class Extra(NamedTuple):
 EXTRAS = {
     "eval": Extra(("lm_eval",), "slm eval, and the quick study", missed=True),
     "hf": Extra(("huggingface_hub",), "models named hf:owner/repo/file.gguf"),
+    "transformers": Extra(("torch", "transformers"), "slm bench transformers:ID: what llama.cpp does not run"),
     "ray": Extra(("ray",), "studies on several machines"),
     "dev": Extra(("hypothesis", "mypy", "pytest", "ruff"), "make test, make check"),
 }
@@ -139,6 +140,7 @@ def diagnose() -> Diagnosis:
         *check_machine(host, state),
         *check_engine(engine, host.flags.split()),
         *([] if isinstance(engine, str) else [check_run(try_engine())]),
+        *check_other_engines(),
         *check_extras(),
         *check_home(home()),
         *check_noise(before, state),
@@ -226,6 +228,17 @@ def check_run(complaint: str | None) -> Check:
     if complaint is None:
         return _check("engine", "trial", "runs a tiny model at four quantizations")
     return _check("engine", "trial", f"fails: {complaint}", REPAIR_ENGINE, Status.PROBLEM)
+
+
+def check_other_engines() -> list[Check]:
+    """What runs models beside llama.cpp: installed or not, neither is missed."""
+    absent = [module for module in EXTRAS["transformers"].modules if find_spec(module) is None]
+    found = f"not installed: {', '.join(absent)}" if absent else "runs transformers:ID"
+    fix = "pip install 'slm-atlas[transformers]'" if absent else None
+    return [
+        _check("engine", "transformers", found, fix, Status.OK),
+        _check("engine", "endpoint", "runs endpoint:NAME@URL, any OpenAI-compatible server; nothing to install"),
+    ]
 
 
 def unused_flags(flags: list[str], build: str) -> list[str]:

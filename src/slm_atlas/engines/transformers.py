@@ -22,6 +22,7 @@ import msgspec
 import psutil
 import torch
 import transformers
+from transformers.initialization import no_init_weights
 
 from slm_atlas.engines import process
 from slm_atlas.engines.base import EngineInfo, LoadReport, LoadSettings, MemoryReport
@@ -76,7 +77,7 @@ class Transformers(Partial):
         """Build the model of an order, and try it once.
 
         Raises:
-            EngineRefused: its weights do not fit the memory, transformers cannot build it, or its logits are not finite.
+            EngineRefused: its weights do not fit, transformers cannot build it, or its logits are not finite.
         """
         self.close()
         order = msgspec.json.decode(Path(settings.path).read_bytes(), type=Order)
@@ -197,7 +198,7 @@ def _build(order: Order, flash_attention: bool | None) -> Any:  # noqa: ANN401  
     keys = dict(order.config)
     try:
         config = transformers.CONFIG_MAPPING[keys.pop("model_type")](**keys)
-        with transformers.initialization.no_init_weights():
+        with no_init_weights():
             model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, order.dtype), **asked)
         model.tie_weights()
     except _UNBUILDABLE as error:
