@@ -41,7 +41,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = (tmp_path_factory.mktemp("server") / "log").open("wb")
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", model, "--port", str(port), "--n_ctx", "1024"]
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--port", str(port), "--n_ctx", "1024"]
     with log, subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"GGML_NO_BACKTRACE": "1"}) as server:
         try:
             wait_for(f"http://127.0.0.1:{port}/v1", server, Path(log.name))

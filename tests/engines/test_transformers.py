@@ -27,8 +27,10 @@ pytestmark = pytest.mark.slow
 
 SMALL = {"vocab_size": 1000, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
 TINY: dict[str, dict[str, Any]] = {
-    "opt-125m": {"num_hidden_layers": 2, "hidden_size": 64, "ffn_dim": 128, "word_embed_proj_dim": 64},
-    "galactica-125m": {"num_hidden_layers": 2, "hidden_size": 64, "ffn_dim": 128, "word_embed_proj_dim": 64},
+    "opt-125m": {"num_hidden_layers": 2, "hidden_size": 64, "ffn_dim": 128, "word_embed_proj_dim": 64,
+                 "num_attention_heads": 4},
+    "galactica-125m": {"num_hidden_layers": 2, "hidden_size": 64, "ffn_dim": 128, "word_embed_proj_dim": 64,
+                 "num_attention_heads": 4},
     "recurrentgemma-2b": {"num_hidden_layers": 3, "hidden_size": 256, "intermediate_size": 512, "lru_width": 256,
                           "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 128},
     "dclm-1b": {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4,

@@ -27,6 +27,5 @@ def memory_samples(report: MemoryReport) -> list[Sample]:
 
 
 def unaccounted_bytes(report: MemoryReport) -> int:
-    """Peak resident set less everything known; `repacked_bytes` is a part of `model_bytes` and not counted again."""
-    known = report.model_bytes + report.kv_bytes + (report.compute_bytes or 0) + (report.output_bytes or 0)
-    return report.process_peak_bytes - report.process_baseline_bytes - known
+    """Peak resident set less everything known."""
+    return report.process_peak_bytes - report.process_baseline_bytes - report.known_bytes

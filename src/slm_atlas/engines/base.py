@@ -72,6 +72,11 @@ class MemoryReport(Struct, frozen=True):
     absent: dict[str, str] = {}
     """Why a number is None, by its name."""
 
+    @property
+    def known_bytes(self) -> int:
+        """All that the engine says it allocated; `repacked_bytes` is a part of `model_bytes`."""
+        return self.model_bytes + self.kv_bytes + (self.compute_bytes or 0) + (self.output_bytes or 0)
+
 
 class LoadReport(Struct, frozen=True):
     """What loading gave."""
