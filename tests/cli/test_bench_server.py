@@ -64,6 +64,12 @@ def test_bad_servers_are_recorded_and_the_good_one_is_measured(
         ]  # fmt: skip
 
 
+def test_what_a_server_does_not_say_is_told(server: StandIn) -> None:
+    result = slm("bench", f"endpoint:uncounted@{server.url}", *SHORT)
+    assert "the prompt cache is not checkable" in result.stderr
+    assert "Decode tok/s" in result.stdout  # counted by a repetition that gave the same text
+
+
 def test_nobody_there_is_a_recorded_refusal() -> None:
     result = slm("bench", "endpoint:m@http://127.0.0.1:9/v1", *SHORT)
     assert result.exit_code == 1

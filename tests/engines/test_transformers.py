@@ -7,6 +7,7 @@ Slow, and only where torch and transformers are installed (extra `transformers`)
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,24 @@ def test_the_cache_is_as_long_as_the_text(tmp_path: Path) -> None:
         assert worker.memory().kv_bytes == 2 * 2 * 64 * 12 * 4  # keys and values, layers, width, tokens, float32
         worker.prefill([1] * 5)
         assert worker.memory().kv_bytes == 2 * 2 * 64 * 5 * 4
+
+
+@pytest.mark.parametrize("model_id", ["recurrentgemma-2b", "opt-125m"])
+def test_tokens_one_at_a_time_give_the_logits_of_all_at_once(model_id: str, tmp_path: Path) -> None:
+    """The cache is used as it should be, also after another text; one class keeps states in its layers."""
+    from transformers import DynamicCache
+
+    from slm_atlas.engines.transformers import Transformers
+
+    with warnings.catch_warnings(action="ignore"), Transformers() as engine:
+        engine.load(LoadSettings(path=order(tmp_path, tiny(model_id)), threads=1))
+        text = [7, 300, 12, 999, 45, 45, 8]
+        engine.prefill([5, 6, 7, 8])
+        engine.prefill(text[:4])
+        engine.decode(text[4:-1])
+        last = engine._forward(text[-1:], engine._cache)[0, -1]
+        whole = engine._forward(text, DynamicCache(config=engine._model.config))[0, -1]
+    assert float((last - whole).abs().max()) < 1e-4 * float(whole.abs().max())
 
 
 def test_bfloat16_halves_weights_and_cache(tmp_path: Path) -> None:

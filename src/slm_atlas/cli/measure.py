@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
 
@@ -98,6 +98,19 @@ def _say_doubts(dataset: Dataset) -> None:
     doubts = [run.notes["noise"] for run in costs if run.notes.get("noise")]
     if doubts:
         say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")
+    lines = [f"{dataset.artifacts[run.artifact].name}: {remark}" for run in costs for remark in _remarks(run.notes)]
+    for line in dict.fromkeys(lines):
+        say(line)
+
+
+def _remarks(notes: Mapping[str, Any]) -> list[str]:
+    """What to know of a run that ended well: the engine's warnings, and what a server does not let one check."""
+    remarks = list(notes.get("granted", {}).get("remarks", []))
+    if str(notes.get("prompt_cache", "")).startswith("not checkable"):
+        remarks.append(f"the prompt cache is {notes['prompt_cache']}; each prompt was new")
+    if "nobody" in notes.get("counted", []):
+        remarks.append("the server does not count tokens: fragments of its answer are reported instead")
+    return remarks
 
 
 def restrict(dataset: Dataset, cells: Sequence[Cell]) -> Dataset:
