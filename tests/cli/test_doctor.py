@@ -83,6 +83,17 @@ class TestEngine:
         assert doctor.ENGINE in PROJECT["dependencies"]
 
 
+class TestOtherEngines:
+    @pytest.mark.parametrize("spec", [None, object()])
+    def test_they_are_listed_and_not_missed(self, monkeypatch: pytest.MonkeyPatch, spec: object) -> None:
+        monkeypatch.setattr(doctor, "find_spec", lambda _: spec)
+        checks = doctor.check_other_engines()
+        assert [check.name for check in checks] == ["transformers", "endpoint"]
+        assert worst(checks) is Status.OK
+        assert checks[0].fix == (None if spec else "pip install 'slm-atlas[transformers]'")
+        assert checks[1].fix is None
+
+
 class TestMachine:
     def test_little_memory_is_a_warning(self) -> None:
         state = msgspec.structs.replace(host_state(), available_bytes=GIB, governor=None)

@@ -104,6 +104,8 @@ class TestPrepare:
         assert found.path == tiny_model
         assert found.label == "Tiny Q4_K_M"
         assert found.suites == ("smoke",)
+        assert found.work is not None
+        assert found.artifact.params is not None
         weights = sum(found.artifact.tensor_bytes.values())
         assert found.work.decode_bytes == weights  # tied: the embedding is read as the head
         layers = found.artifact.params - 512 * 256 - 5 * 256  # less the embedding and the norms

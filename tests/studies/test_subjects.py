@@ -11,7 +11,7 @@ from slm_atlas import catalog
 from slm_atlas.catalog import Model
 from slm_atlas.errors import UserError
 from slm_atlas.models import fetch
-from slm_atlas.studies import StudyModel, discard, ensure, forged_bytes, prepare
+from slm_atlas.studies import StudyModel, Subject, discard, ensure, forged_bytes, prepare
 
 
 @pytest.fixture
@@ -23,27 +23,32 @@ def tiny(tiny_arch: catalog.Architecture, monkeypatch: pytest.MonkeyPatch, tmp_p
     return StudyModel(model="tiny")
 
 
+def path_of(subject: Subject) -> Path:
+    assert isinstance(subject.path, Path)
+    return subject.path
+
+
 def test_what_was_forged_is_known_when_the_file_is_gone(tiny: StudyModel) -> None:
     first = prepare(tiny)
-    assert first.path.exists()
+    assert path_of(first).exists()
     discard(first)
-    assert not first.path.exists()
+    assert not path_of(first).exists()
     assert prepare(tiny) == first
-    assert not first.path.exists()
+    assert not path_of(first).exists()
 
 
 def test_a_file_that_is_needed_is_made_again_as_it_was(tiny: StudyModel) -> None:
     first = prepare(tiny)
     assert not ensure(first)
-    before = first.path.read_bytes()
+    before = path_of(first).read_bytes()
     discard(first)
     assert ensure(first)
-    assert first.path.read_bytes() == before
+    assert path_of(first).read_bytes() == before
 
 
 def test_a_file_of_another_size_is_looked_at_anew(tiny: StudyModel) -> None:
     first = prepare(tiny)
-    with first.path.open("ab") as file:
+    with path_of(first).open("ab") as file:
         file.write(bytes(64))
     assert prepare(tiny).artifact.sha256 != first.artifact.sha256
 
@@ -58,7 +63,7 @@ def test_a_file_forged_otherwise_is_not_taken_for_the_first(tiny: StudyModel) ->
 
 def test_notes_that_are_not_whole_are_made_anew(tiny: StudyModel) -> None:
     first = prepare(tiny)
-    first.path.with_suffix(".json").write_text("{")
+    path_of(first).with_suffix(".json").write_text("{")
     assert prepare(tiny) == first
 
 
@@ -71,6 +76,6 @@ def test_a_file_of_the_users_is_never_removed(tiny_model: Path) -> None:
 
 def test_the_size_is_known_before_the_file_is_made(tiny: StudyModel) -> None:
     expected = forged_bytes(tiny)
-    size = prepare(tiny).path.stat().st_size
+    size = path_of(prepare(tiny)).stat().st_size
     assert expected <= size <= 1.05 * expected + 8192
     assert fetch.is_forged("tiny")

@@ -7,6 +7,7 @@ from slm_atlas.bench.latency import Measurement, measure
 from slm_atlas.bench.operators import Breakdown, Line, breakdown
 from slm_atlas.bench.profiling import Profiled, profile
 from slm_atlas.bench.protocol import BenchSettings
+from slm_atlas.bench.requests import measure_requests
 from slm_atlas.bench.simulate import simulate
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "keep_calibration",
     "measure",
     "measure_ceilings",
+    "measure_requests",
     "merged",
     "noise",
     "profile",

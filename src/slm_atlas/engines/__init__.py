@@ -1,4 +1,4 @@
-"""Engines run a model file: llama.cpp, and a fake one for tests; each in a worker process of its own."""
+"""Engines run a model: llama.cpp, transformers, a server, a fake one for tests; each in a worker of its own."""
 
 from slm_atlas.engines.base import (
     Engine,
@@ -14,7 +14,9 @@ from slm_atlas.engines.base import (
     ProductReport,
     Profile,
     Reading,
+    Response,
     Score,
+    ServerReport,
     Usage,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
@@ -34,7 +36,9 @@ __all__ = [
     "ProductReport",
     "Profile",
     "Reading",
+    "Response",
     "Score",
+    "ServerReport",
     "Usage",
     "Worker",
 ]

@@ -7,7 +7,7 @@ through the pipe of a worker) never shows in them. Tokenization and sampling are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -95,16 +95,23 @@ class MemoryReport(Struct, frozen=True):
     """The part of `model_bytes` held a second time or in another layout for faster kernels."""
     kv_bytes: int
     """The KV cache."""
-    compute_bytes: int
-    """The compute buffers (activations, and logits of a micro-batch)."""
-    output_bytes: int
-    """The output buffer (logits handed to the caller)."""
+    compute_bytes: int | None
+    """The compute buffers (activations, and logits of a micro-batch); None: the engine does not say."""
+    output_bytes: int | None
+    """The output buffer (logits handed to the caller); None: the engine does not say."""
     process_baseline_bytes: int
     """Resident set before the model was loaded: the interpreter and the engine's code."""
     process_peak_bytes: int
     """Peak resident set of the process until now (VmHWM)."""
     usage: Usage = Usage()
     """What the system counted of the process."""
+    absent: dict[str, str] = {}
+    """Why a number is None, by its name."""
+
+    @property
+    def known_bytes(self) -> int:
+        """All that the engine says it allocated; `repacked_bytes` is a part of `model_bytes`."""
+        return self.model_bytes + self.kv_bytes + (self.compute_bytes or 0) + (self.output_bytes or 0)
 
 
 class LoadReport(Struct, frozen=True):
@@ -126,6 +133,8 @@ class LoadReport(Struct, frozen=True):
     """Parameters, as the engine counts them."""
     model_size_bytes: int
     """Bytes of all tensors."""
+    remarks: list[str] = []
+    """What the engine warns of: a slow stand-in for a kernel that is not installed, say."""
 
 
 class Score(Struct, frozen=True):
@@ -243,8 +252,48 @@ class ProductReport(Struct, frozen=True):
     """The repetitions, for each number of threads."""
 
 
+class ServerReport(Struct, frozen=True):
+    """What a server is, as far as it says, and how it is asked."""
+
+    server: str | None
+    """The `Server` header."""
+    api: str
+    """The path asked: `completions`, or `chat/completions` where the server does not have the first."""
+    extras: list[str]
+    """Fields beside OpenAI's oldest that it did not reject; it may still ignore them."""
+    listed: bool | None
+    """The model stands in the server's list; None: there is no list."""
+    details: dict[str, Any]
+    """What the list says of the model."""
+    noop_s: float
+    """Seconds of a request that computes nothing (the list of models): network, server and client together."""
+
+
+class Response(Struct, frozen=True):
+    """What a server answered to one request, and when, by the client's monotonic clock."""
+
+    connect_s: float
+    """Seconds to connect, before the request; not a part of `first_s`."""
+    first_s: float
+    """Seconds from sending the request to the first fragment that is not empty, of text or of reasoning."""
+    gaps_s: list[float]
+    """Seconds between fragments. A fragment is a token only where there are as many of both."""
+    client_s: float
+    """The client's own share of all these: parsing what had arrived."""
+    prompt_tokens: int | None
+    """Tokens of the prompt, as the server counts them; None: it does not say."""
+    tokens: int | None
+    """Tokens generated, as the server counts them; None: it does not say."""
+    cached_tokens: int | None
+    """Tokens of the prompt that the server had read before; None: it does not say."""
+    counted: str
+    """Who counted: `stream`, `repeat` (the same request, not streamed, gave the same text) or `nobody`."""
+    finish: str | None
+    """Why the answer ended: `length`, `stop`, ..."""
+
+
 class Engine(Protocol):
-    """An engine with at most one model loaded.
+    """An engine with at most one model loaded, or one server connected to.
 
     All methods raise `EngineRefused` for what the engine declines; a worker's proxy also raises `EngineCrashed` and
     `EngineTimeout`.
@@ -310,6 +359,14 @@ class Engine(Protocol):
 
     def multiply(self, product: Product) -> ProductReport:
         """Time a matrix product in the engine's own kernels; no model is needed."""
+        ...
+
+    def connect(self, name: str, url: str) -> ServerReport:
+        """Find out how a server is asked for a model; sends one request for a single token."""
+        ...
+
+    def respond(self, prompt: str, *, max_tokens: int) -> Response:
+        """Have the server continue a prompt, streaming."""
         ...
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ from slm_atlas.engines.base import (
     Profile,
     Score,
 )
+from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -69,8 +70,10 @@ def next_token(token: int) -> int:
     return _END if token == ord("z") else (token + 1) % 256
 
 
-class Fake:
+class Fake(Partial):
     """The engine; see `slm_atlas.engines.base.Engine` for what each method does."""
+
+    name = "fake"
 
     def __init__(self) -> None:
         self._behaviour = "ok"

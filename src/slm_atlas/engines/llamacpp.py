@@ -35,6 +35,7 @@ from slm_atlas.engines.base import (
     Score,
 )
 from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
+from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -52,8 +53,10 @@ _MAPPED = "_Mapped"
 _DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
 
 
-class LlamaCpp:
+class LlamaCpp(Partial):
     """The engine; see `slm_atlas.engines.base.Engine` for what each method does."""
+
+    name = "llamacpp"
 
     def __init__(self) -> None:
         self._log: list[str] = []
@@ -153,7 +156,11 @@ class LlamaCpp:
             if kind == "model" and not buffer.endswith(_MAPPED) and buffer != "CPU":
                 sizes["repacked"] += size
         return MemoryReport(
-            **{f"{kind}_bytes": size for kind, size in sizes.items()},
+            model_bytes=sizes["model"],
+            repacked_bytes=sizes["repacked"],
+            kv_bytes=sizes["kv"],
+            compute_bytes=sizes["compute"],
+            output_bytes=sizes["output"],
             process_baseline_bytes=self._baseline_bytes,
             process_peak_bytes=process.peak_resident_bytes(),
             usage=usage.usage(self._path),

@@ -16,7 +16,9 @@ from slm_atlas.engines.base import (
     Product,
     ProductReport,
     Profile,
+    Response,
     Score,
+    ServerReport,
     Struct,
 )
 
@@ -103,8 +105,22 @@ class Multiply(Struct, frozen=True, tag=True):
     product: Product
 
 
+class Connect(Struct, frozen=True, tag=True):
+    """`Engine.connect`."""
+
+    name: str
+    url: str
+
+
+class Respond(Struct, frozen=True, tag=True):
+    """`Engine.respond`."""
+
+    prompt: str
+    max_tokens: int
+
+
 Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
-Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Connect | Respond
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -120,7 +136,9 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation
+Report = (
+    EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation | ServerReport | Response
+)
 Result = Report | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8

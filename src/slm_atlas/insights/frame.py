@@ -101,8 +101,8 @@ class Row(Struct, frozen=True):
     """The name shown."""
     architecture: str
     """`general.architecture` of the file."""
-    params: int
-    """Parameters."""
+    params: int | None
+    """Parameters; None behind a server, which does not say."""
     quantization: str
     """The label of the file's mix of types."""
     forged: bool
@@ -150,7 +150,7 @@ def rows(dataset: Dataset) -> list[Row]:
         newest = max(evals[artifact, host], key=lambda run: run.started_at)
         costs[artifact, host, newest.engine, b"{}"] = []
     found = [_row(dataset, *key, runs, evals.get(key[:2], [])) for key, runs in costs.items()]
-    return sorted(found, key=lambda row: (row.params, row.name, row.quantization, row.host, row.n_runs))
+    return sorted(found, key=lambda row: (row.params or 0, row.name, row.quantization, row.host, row.n_runs))
 
 
 _Costs = dict[tuple[str, str, str, bytes], list[Run]]

