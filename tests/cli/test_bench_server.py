@@ -29,7 +29,7 @@ def test_the_models_name_asks_for_the_engine(server: StandIn, monkeypatch: pytes
     assert row["engine"].startswith("endpoint | 1")
     assert (row["params"], row["quantization"], row["forged"]) == (None, "unknown", False)
     assert row["metrics"]["prompt_tokens"]["value"] == 12
-    assert row["metrics"]["decode_tokens_per_s"]["value"] < 100
+    assert row["metrics"]["decode_tokens_per_s"]["value"] < 1000
     assert not {"peak_rss_bytes", "prefill_s", "decode_s"} & set(row["metrics"])
     assert set(row["settings"]) == {"n_prompt", "n_gen", "repetitions", "protocol"}
     with Store(home.store_path()) as store:

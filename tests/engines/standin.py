@@ -25,6 +25,9 @@ class StandIn(ThreadingHTTPServer):
         self.headers: list[dict[str, str]] = []
         self.over = threading.Event()
 
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up, or is killed at its deadline, is no error here."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"

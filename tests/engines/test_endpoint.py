@@ -51,8 +51,8 @@ class TestGoodServer:
         assert (found.finish, found.counted) == ("length", "stream")
         assert len(found.gaps_s) == 5
         assert found.first_s >= WORD_S
-        assert all(gap > 0.5 * WORD_S for gap in found.gaps_s)
-        assert 0 < found.client_s < 0.05
+        assert found.first_s + sum(found.gaps_s) >= 6 * WORD_S  # a busy machine delays, it never hastens
+        assert 0 < found.client_s < found.first_s + sum(found.gaps_s)
 
     def test_it_says_what_it_is_and_how_it_was_asked(self, server: StandIn) -> None:
         with Endpoint() as engine:

