@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slm_atlas.stats import LEVEL, median_estimate, paired_ratio, relative_half_width
@@ -66,12 +66,13 @@ def test_medians_cover_whatever_the_distribution(n: int, expected: float, outlie
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=3, max_size=40))
+@example([1.0, 1.0, 1.0, 1.0, 856593.477366953, 856593.477366953])
 def test_the_interval_of_a_median_holds_it_and_stays_within_the_runs(values: list[float]) -> None:
     found = median_estimate(values)
     assert found.low is not None
     assert found.high is not None
-    assert min(values) <= found.low <= found.value * (1 + 1e-12)
-    assert found.value * (1 - 1e-12) <= found.high <= max(values)
+    assert min(values) <= found.low <= found.value
+    assert found.value <= found.high <= max(values)
     assert found.value == statistics.median(values)
 
 

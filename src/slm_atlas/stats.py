@@ -73,9 +73,14 @@ def median_estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimat
         method = f"least and greatest, which cover the median at {_coverage(n, 1):.1%}"
         return Estimate(value=point, low=ordered[0], high=ordered[-1], n=n, method=method)
     part = _interpolation(n, rank, level)
-    low = (1 - part) * ordered[rank - 1] + part * ordered[rank]
-    high = (1 - part) * ordered[n - rank] + part * ordered[n - rank - 1]
+    low = _between(ordered[rank - 1], ordered[rank], part)
+    high = _between(ordered[n - rank], ordered[n - rank - 1], part)
     return Estimate(value=point, low=low, high=high, n=n, method="order statistics of runs")
+
+
+def _between(start: float, end: float, part: float) -> float:
+    """A part of the way from start to end; rounding does not lead beyond either."""
+    return min(max((1 - part) * start + part * end, min(start, end)), max(start, end))
 
 
 def _coverage(n: int, rank: int) -> float:

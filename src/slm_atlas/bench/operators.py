@@ -2,8 +2,10 @@
 
 Nodes can only be timed one at a time, which costs time itself. So what they give is shares, and seconds are shares of
 the plain total, measured in the same processes without timing nodes. From each node the time of an empty one (a view)
-is taken off, since that is what it takes to time a node; views themselves then cost nothing and are left out. What
-passes between nodes (building the graph, handing over logits) is in the plain total and has no share of its own.
+is taken off, since that is what it takes to time a node; views themselves then cost nothing and are left out. Not taken
+off is the gathering of several threads for every node: small nodes look larger by that, and the overhead that is stated
+tells how much there is of it. What passes between nodes (building the graph, handing over logits) is in the plain total
+and has no share of its own.
 """
 
 from __future__ import annotations

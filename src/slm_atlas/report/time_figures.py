@@ -97,7 +97,7 @@ def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
     y = alt.Y("top:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", columns=len(colors)))
-    paler = alt.condition(f"datum.source == '{PAPER}'", alt.value(0.6), alt.value(1.0))
+    paler = alt.condition(f"datum.source == '{PAPER}'", alt.value(0.78), alt.value(1.0))
     panels = []
     for model in models:
         base = alt.Chart(inline([row for row in placed if row["model"] == model])).encode(x=x)
