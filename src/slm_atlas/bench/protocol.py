@@ -45,9 +45,10 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Measure energy too, in a pass of its own at the end; where that cannot be done, the run says why."""
 
 
+_NO_FILE = ("depth", "evict", "kv_type", "micro_batch")
 IGNORED = {
-    "endpoint": ("context", "micro_batch", "threads", "kv_type", "flash_attention", "memory_limit_bytes", "depth", "evict", "energy"),
-    "transformers": ("micro_batch", "kv_type", "depth", "evict"),
+    "endpoint": (*_NO_FILE, "context", "threads", "flash_attention", "memory_limit_bytes", "energy"),
+    "transformers": _NO_FILE,
 }
 """Settings that mean nothing to an engine: they are not stored with its runs."""
 PROTOCOL_VERSION = 2
