@@ -27,6 +27,7 @@ from slm_atlas.errors import UserError
 from slm_atlas.models.fetch import is_forged, locate
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import file_name, quantization_label
+from slm_atlas.models.target import engine_for
 from slm_atlas.studies import measuring
 
 REPETITIONS = 3
@@ -88,7 +89,7 @@ def command(
     generate: int,
     depth: int | None,
     runs: int,
-    engine: str,
+    engine: str | None,
     json: bool,
     as_csv: bool,
     trace: Path | None,
@@ -121,8 +122,9 @@ def command(
         flash_attention=flash_attention,
     )
     check(settings, depth)
+    chosen = _engine(models, engine)
     subjects = _subjects(models, quantization)
-    profiled = _profile(subjects, settings, depth, runs, engine, events=trace is not None)
+    profiled = _profile(subjects, settings, depth, runs, chosen, events=trace is not None)
     ceilings = measure_ceilings(threads or usable_cores())
     found = [
         Found(
@@ -137,6 +139,13 @@ def command(
     if trace is not None:
         _write_trace(trace, subjects, [results[-1] for results in profiled], shown)
     _show(found, shown, Ways(json, as_csv, trace, plot, output, paper))
+
+
+def _engine(models: Sequence[str], asked: str | None) -> str:
+    engine = engine_for(models, asked)
+    if engine in ("endpoint", "transformers"):
+        raise UserError(f"The engine {engine} does not tell where the time goes.", f"slm bench {models[0]}")
+    return engine
 
 
 def _subjects(models: Sequence[str], quantization: Quantization | None) -> list[Subject]:
