@@ -40,6 +40,7 @@ def compare(model_id: str, quantization: Quantization, context: int) -> Error | 
     if found is None:
         return None
     ours, engine = estimate(found, quantization, context=context), simulate(found, quantization, context=context)
+    assert engine.compute_bytes is not None
     total, theirs = ours.kv_bytes + ours.compute_bytes, engine.kv_bytes + engine.compute_bytes
     compute = ours.compute_bytes / engine.compute_bytes - 1
     return Error(model_id, context, quantization, ours.kv_bytes - engine.kv_bytes, compute, total / theirs - 1)

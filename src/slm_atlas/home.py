@@ -35,3 +35,11 @@ def models_dir() -> Path:
 def reports_dir() -> Path:
     """The folder of reports."""
     return home() / "reports"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file at once, so that nobody ever reads half of it; its folder is made if it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

@@ -1,11 +1,13 @@
 """The statistics of every number shown: an estimate, its interval and its n.
 
 The fresh process is the statistical unit of a cost (tokens within a run are not independent), the item that of a
-score. The arithmetic is scipy's, imported when first needed (0.5 s).
+score. An interval of one arm takes its runs for independent; a ratio within blocks holds under drift too. What is not
+a line of arithmetic is scipy's, imported when first needed (0.5 s).
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -44,17 +46,19 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the variance of y that the line explains."""
 
 
-def median_estimate(values: Sequence[float], *, level: float = LEVEL, seed: int = 0) -> Estimate:
-    """The median of independent runs, with a percentile-bootstrap interval (Efron 1979).
+def median_estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate:
+    """The median of independent runs, with the interval between order statistics that covers it at the level.
 
-    With fewer than `MIN_RUNS` runs there is no interval: the value alone is given.
+    Exact whatever the distribution, but for the interpolation between two order statistics (Hettmansperger and Sheather
+    1986, doi 10.1016/0167-7152(86)90021-0). With five runs, the least and the greatest cover the median at 93.75 %, and
+    are the interval; with fewer than `MIN_RUNS` there is none.
 
     Raises:
         ValueError: no values.
 
     >>> estimate = median_estimate([1.0, 2.0, 3.0, 4.0, 5.0])
-    >>> estimate.value, estimate.low <= 3.0 <= estimate.high, estimate.n
-    (3.0, True, 5)
+    >>> estimate.value, estimate.low, estimate.high, estimate.n
+    (3.0, 1.0, 5.0, 5)
     >>> median_estimate([2.0, 2.0, 2.0]).low, median_estimate([2.0]).low
     (2.0, None)
     """
@@ -63,15 +67,84 @@ def median_estimate(values: Sequence[float], *, level: float = LEVEL, seed: int 
     n, point = len(values), statistics.median(values)
     if n < MIN_RUNS:
         return Estimate(value=point, low=None, high=None, n=n, method=f"none (n < {MIN_RUNS})")
-    import numpy as np
-    from scipy.stats import bootstrap
+    ordered = sorted(values)
+    rank = max((rank for rank in range(1, n // 2 + 1) if _coverage(n, rank) >= level), default=0)
+    if rank == 0:
+        method = f"least and greatest, which cover the median at {_coverage(n, 1):.1%}"
+        return Estimate(value=point, low=ordered[0], high=ordered[-1], n=n, method=method)
+    part = _interpolation(n, rank, level)
+    low = _between(ordered[rank - 1], ordered[rank], part)
+    high = _between(ordered[n - rank], ordered[n - rank - 1], part)
+    return Estimate(value=point, low=low, high=high, n=n, method="order statistics of runs")
 
-    low = high = point
-    if min(values) != max(values):  # scipy warns of a degenerate sample, whose interval is the point itself
-        rng = np.random.default_rng(seed)
-        found = bootstrap((values,), np.median, confidence_level=level, method="percentile", rng=rng, n_resamples=2000)
-        low, high = (float(end) for end in found.confidence_interval)
-    return Estimate(value=point, low=low, high=high, n=n, method="bootstrap over runs")
+
+def _between(start: float, end: float, part: float) -> float:
+    """A part of the way from start to end; rounding does not lead beyond either."""
+    return min(max((1 - part) * start + part * end, min(start, end)), max(start, end))
+
+
+def _coverage(n: int, rank: int) -> float:
+    """How often the median of a distribution lies between the values of a rank from below and from above.
+
+    >>> _coverage(5, 1), _coverage(8, 2)
+    (0.9375, 0.9296875)
+    """
+    below: int = sum(math.comb(n, number) for number in range(rank))
+    return 1 - below * 0.5 ** (n - 1)
+
+
+def _interpolation(n: int, rank: int, level: float) -> float:
+    """How far to go from a rank, which covers too well, to the next, which covers too little."""
+    wide, narrow = _coverage(n, rank), _coverage(n, rank + 1)
+    excess = (wide - level) / (wide - narrow)
+    return (n - rank) * excess / (rank + (n - 2 * rank) * excess)
+
+
+def relative_half_width(values: Sequence[float], *, level: float = LEVEL) -> float:
+    """Half the width of the interval of positive values' geometric mean, relative to it (Student's t of logarithms).
+
+    Raises:
+        ValueError: fewer than two values, or one that is not positive.
+
+    >>> relative_half_width([2.0, 2.0, 2.0])
+    0.0
+    >>> round(relative_half_width([1.0, 1.1, 0.9, 1.0]), 3)
+    0.139
+    """
+    if len(values) < 2 or min(values) <= 0:
+        raise ValueError("an interval of positive values needs two of them")
+    from scipy.stats import t
+
+    logs = [math.log(value) for value in values]
+    half = float(t.ppf((1 + level) / 2, len(logs) - 1)) * statistics.stdev(logs) / len(logs) ** 0.5
+    return math.expm1(half)
+
+
+def paired_ratio(numerators: Sequence[float], denominators: Sequence[float], *, level: float = LEVEL) -> Estimate:
+    """How many times larger one arm is than another measured beside it, block by block.
+
+    The geometric mean of the ratios within blocks, with Student's t interval of their logarithms: what a block has in
+    common (drift, another program) falls out of its ratio.
+
+    Raises:
+        ValueError: not as many of one as of the other, none, or one that is not positive.
+
+    >>> estimate = paired_ratio([2.0, 4.2, 6.1], [1.0, 2.0, 3.0])
+    >>> round(estimate.value, 2), estimate.low < 2.04 < estimate.high, estimate.n
+    (2.04, True, 3)
+    """
+    pairs = list(zip(numerators, denominators, strict=True))
+    if not pairs or min(map(min, pairs)) <= 0:
+        raise ValueError("a ratio needs pairs of positive values")
+    logs = [math.log(one / other) for one, other in pairs]
+    n, mean = len(logs), statistics.fmean(logs)
+    if n < MIN_RUNS:
+        return Estimate(value=math.exp(mean), low=None, high=None, n=n, method=f"none (n < {MIN_RUNS})")
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, n - 1)) * statistics.stdev(logs) / n**0.5
+    low, high = math.exp(mean - half), math.exp(mean + half)
+    return Estimate(value=math.exp(mean), low=low, high=high, n=n, method="Student's t of log ratios within blocks")
 
 
 def wilson(successes: int, n: int, *, level: float = LEVEL) -> Estimate:

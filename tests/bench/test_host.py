@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_atlas.bench import host
-from slm_atlas.bench.host import HostState, noise
+from slm_atlas.bench.host import HostState, host_state, noise
 from slm_atlas.units import GIB, MIB
 
 RASPBERRY = """\
@@ -224,3 +224,14 @@ class TestNoise:
 
     def test_all_disturbances_are_told(self) -> None:
         assert len(noise(QUIET, later(cpu_pressure=50.0, load_1min=9.0, on_battery=True))) == 3
+
+
+def test_threads_a_core_and_huge_pages_are_read(tmp_path: Path) -> None:
+    assert (host_state(tmp_path).smt, host_state(tmp_path).huge_pages) == (None, None)
+    for path, text in {
+        "sys/devices/system/cpu/smt/active": "1\n",
+        "sys/kernel/mm/transparent_hugepage/enabled": "[always] madvise never\n",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    assert (host_state(tmp_path).smt, host_state(tmp_path).huge_pages) == (True, "always")

@@ -30,7 +30,10 @@ class Scripted(Fake):
         self.loaded = settings
         return super().load(settings)
 
-    def prefill(self, tokens: Sequence[int]) -> float:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        raise EngineRefused("no tokenizer")
+
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         self.prompts.append(tuple(tokens))
         return next(self._times_s)
 
@@ -131,3 +134,35 @@ def test_an_empty_prompt_is_the_users_error() -> None:
 def test_what_the_engine_refuses_is_passed_on() -> None:
     with pytest.raises(EngineRefused):
         measure(Fake(), "fake:refuse", BenchSettings(), seed=0)
+
+
+def test_the_first_pass_is_kept_apart_from_the_warm_ones() -> None:
+    engine = Scripted(iter([9.0, 5.0, 5.0, 5.1, 4.9, 5.0, 5.0]))
+    found = measure(engine, "fake:ok", BenchSettings(n_prompt=4, n_gen=2, repetitions=2), seed=0)
+    assert values(found, "cold_prefill_s") == [9.0]
+    assert values(found, "cold_decode_s") == [DECODE_S] * 2
+    assert 9.0 not in values(found, "prefill_s")
+
+
+def test_what_a_user_waits_for_is_a_metric_of_its_own() -> None:
+    found = measure(Fake(), "fake:ok", BenchSettings(n_prompt=30, n_gen=2, repetitions=2), seed=0)
+    tokens = values(found, "ttft_prompt_tokens")
+    assert tokens == [30, 30]
+    assert values(found, "ttft_s") == pytest.approx([30 * PREFILL_S_PER_TOKEN + DECODE_S] * 2)
+
+
+def test_a_model_without_a_tokenizer_has_no_such_time() -> None:
+    found = measure(Scripted(iter([5.0] * 9)), "fake:ok", BenchSettings(n_prompt=4, n_gen=2), seed=0)
+    assert values(found, "ttft_s") == []
+
+
+def test_depth_prompt_and_answer_must_fit_the_context() -> None:
+    with pytest.raises(UserError, match=r"60 tokens do not fit a context of 50"):
+        measure(Fake(), "fake:ok", BenchSettings(n_prompt=20, n_gen=20, depth=20, context=50), seed=0)
+
+
+def test_a_depth_is_read_once_and_kept() -> None:
+    engine = Scripted(iter([7.0] + [5.0] * 9))
+    measure(engine, "fake:ok", BenchSettings(n_prompt=4, n_gen=2, depth=32), seed=0)
+    assert [len(prompt) for prompt in engine.prompts][:2] == [32, 4]
+    assert {len(prompt) for prompt in engine.prompts[1:]} == {4}

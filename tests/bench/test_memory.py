@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slm_atlas.bench.memory import memory_samples, unaccounted_bytes
-from slm_atlas.engines import MemoryReport
+from slm_atlas.bench.memory import absent, memory_samples, unaccounted_bytes
+from slm_atlas.engines import MemoryReport, Reading, Usage
 
 BYTES = st.integers(0, 2**40)
 REPORTS = st.builds(
@@ -35,3 +36,19 @@ def test_weights_never_touched_make_it_negative() -> None:
         process_baseline_bytes=10, process_peak_bytes=70,
     )  # fmt: skip
     assert unaccounted_bytes(report) == -40
+
+
+READINGS = st.one_of(
+    st.builds(Reading, value=st.integers(0, 2**60), reason=st.none()),
+    st.builds(Reading, value=st.none(), reason=st.text(min_size=1)),
+)
+
+
+@given(REPORTS, st.fixed_dictionaries(dict.fromkeys(Usage.__struct_fields__, READINGS)))
+def test_what_the_system_counts_is_a_sample_or_a_reason(report: MemoryReport, readings: dict[str, Reading]) -> None:
+    full = msgspec.structs.replace(report, usage=Usage(**readings))
+    found = {sample.metric: sample.value for sample in memory_samples(full)}
+    reasons = absent(full)
+    for name, reading in readings.items():
+        assert found.get(name) == reading.value
+        assert reasons.get(name) == reading.reason

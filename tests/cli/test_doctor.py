@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from slm_atlas.bench import Calibration, keep_calibration
 from slm_atlas.bench.host import describe_host, host_state
 from slm_atlas.cli import doctor
 from slm_atlas.cli.doctor import Check, Status
@@ -82,6 +83,17 @@ class TestEngine:
         assert doctor.ENGINE in PROJECT["dependencies"]
 
 
+class TestOtherEngines:
+    @pytest.mark.parametrize("spec", [None, object()])
+    def test_they_are_listed_and_not_missed(self, monkeypatch: pytest.MonkeyPatch, spec: object) -> None:
+        monkeypatch.setattr(doctor, "find_spec", lambda _: spec)
+        checks = doctor.check_other_engines()
+        assert [check.name for check in checks] == ["transformers", "endpoint"]
+        assert worst(checks) is Status.OK
+        assert checks[0].fix == (None if spec else "pip install 'slm-atlas[transformers]'")
+        assert checks[1].fix is None
+
+
 class TestMachine:
     def test_little_memory_is_a_warning(self) -> None:
         state = msgspec.structs.replace(host_state(), available_bytes=GIB, governor=None)
@@ -102,6 +114,24 @@ class TestMachine:
         noisy = msgspec.structs.replace(calm, load_1min=1000.0, cpu_pressure=99.0)
         assert [check.status for check in doctor.check_noise(calm, calm)] == [Status.OK]
         assert [check.status for check in doctor.check_noise(calm, noisy)] == [Status.WARNING, Status.WARNING]
+
+
+class TestCalibration:
+    def test_where_there_is_none_the_command_is_said(self) -> None:
+        check = doctor.check_calibration(describe_host(), INFO)
+        assert (check.status, check.fix) == (Status.OK, "slm calibrate")
+
+    @pytest.mark.parametrize(("calm", "fix"), [(True, None), (False, "slm calibrate --again")])
+    def test_what_there_is_is_said(self, calm: bool, fix: str | None) -> None:
+        host = describe_host()
+        kept = Calibration(
+            host=host.id, engine=INFO.text, measured_at="2026-01-01", elapsed_s=1.0, quick=True, caches=(), calm=calm,
+            noise=(), refused=(), figures=(),
+        )  # fmt: skip
+        keep_calibration(kept)
+        check = doctor.check_calibration(host, INFO)
+        assert check.found.startswith("quick, 2026-01-01, 0 figures")
+        assert (check.status, check.fix) == (Status.OK, fix)
 
 
 class TestExtras:

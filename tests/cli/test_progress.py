@@ -12,7 +12,7 @@ from slm_atlas.cli import progress
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.errors import Outcome
 from slm_atlas.store.records import Artifact, RunKind
-from slm_atlas.studies import Advanced, Cell, Event, Finished, Remaining, Started, Subject
+from slm_atlas.studies import Advanced, Cell, Event, Finished, Remaining, Started, StudyModel, Subject
 
 CLEAR = "\r\x1b[2K"
 
@@ -22,7 +22,9 @@ def cell(replicate: int) -> Cell:
         sha256="0", name="Model", model_id=None, origin="", forged=False, architecture="llama", quantization="F16",
         params=1, size_bytes=2, tensor_bytes={},
     )  # fmt: skip
-    subject = Subject(Path("model.gguf"), artifact, Work(decode_bytes=1, prefill_flops=1), ())
+    subject = Subject(
+        Path("model.gguf"), artifact, Work(decode_bytes=1, flops_per_token=1), (), StudyModel(model="model.gguf")
+    )
     return Cell(str(replicate), RunKind.BENCH, subject, BenchSettings(), {}, replicate)
 
 

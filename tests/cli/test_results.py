@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -104,5 +105,26 @@ def test_a_csv_has_a_line_a_sample(measured: list[str], tmp_path: Path) -> None:
 def test_wrong_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text("no json\n")
     assert ".jsonl or .csv" in wrong("results", "export", tmp_path / "all.xlsx")
-    assert "broken.jsonl:1" in wrong("results", "import", tmp_path / "broken.jsonl")
+    assert "broken.jsonl is neither" in wrong("results", "import", tmp_path / "broken.jsonl")
+    (tmp_path / "cut.jsonl").write_text('{"record": "run", "run"')
+    assert "cut.jsonl:1" in wrong("results", "import", tmp_path / "cut.jsonl")
     assert "cannot be read" in wrong("results", "import", tmp_path / "no.jsonl")
+
+
+RECORDED = Path(__file__).parents[1] / "store" / "data" / "llama_bench.json"
+
+
+def test_what_llama_bench_measured_stands_beside_ours(measured: list[str]) -> None:
+    assert document("results", "import", RECORDED) == {"artifacts": 1, "hosts": 1, "runs": 3}
+    assert len(document("results", "list", "--runs")) == len(measured) + 3
+    listed = slm("results", "list").stdout
+    assert "engine llama-bench" in listed
+    key = next(run["key"] for run in document("results", "list", "--runs") if run["settings"]["n_prompt"] == 32)
+    assert "prefill_s" in slm("results", "show", key).stdout
+
+
+def test_llama_bench_on_a_file_of_ours_is_a_result_of_that_file(tiny_model: Path, tmp_path: Path) -> None:
+    tests = [test | {"model_filename": str(tiny_model)} for test in json.loads(RECORDED.read_text())]
+    (tmp_path / "theirs.json").write_text(json.dumps(tests))
+    slm("results", "import", tmp_path / "theirs.json")
+    assert {row["name"] for row in document("results", "list")} == {"Tiny"}

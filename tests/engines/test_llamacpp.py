@@ -64,7 +64,7 @@ def test_memory_is_read_from_the_log_of_the_load(llama: Worker) -> None:
     )  # K and V, heads, width, layers, f16
     assert memory.model_bytes > 0.6 * MIB
     assert memory.repacked_bytes <= memory.model_bytes
-    assert memory.compute_bytes > 0
+    assert (memory.compute_bytes or 0) > 0
     assert 0 < memory.process_baseline_bytes < memory.process_peak_bytes
 
 
@@ -341,6 +341,6 @@ def test_parts_of_memory_sum_to_what_the_process_holds(real_model: Path) -> None
     assert memory.model_bytes - memory.repacked_bytes <= real_model.stat().st_size
     assert memory.kv_bytes == pytest.approx(30 * 2 * 3 * 64 * 2 * CONTEXT, rel=0.01)
     assert weights.params == 134_515_008
-    parts = memory.model_bytes + memory.kv_bytes + memory.compute_bytes + memory.output_bytes
+    parts = memory.known_bytes
     held = memory.process_peak_bytes - memory.process_baseline_bytes
     assert 0.4 * parts < held < 1.3 * parts  # mapped pages of repacked weights may leave again

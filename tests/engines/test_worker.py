@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 from slm_atlas.engines import Engine, LoadSettings, Worker
+from slm_atlas.engines import worker as worker_module
 from slm_atlas.engines.fake import Fake
-from slm_atlas.errors import EngineCrashed, EngineRefused, EngineTimeout, Outcome, UserError
+from slm_atlas.errors import EngineCrashed, EngineRefused, EngineTimeout, MissingExtra, Outcome, UserError
 
 OK = LoadSettings(path="fake:ok", context=64, threads=1)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -218,3 +219,9 @@ def test_a_worker_that_does_not_start_leaves_nothing() -> None:
     with pytest.raises(EngineTimeout, match="during start"):
         Worker("fake", deadline_s=0.001)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_an_engine_that_is_not_installed_is_one_line_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"The engine transformers .*pip install 'slm-atlas\[transformers\]'"):
+        Worker("transformers")

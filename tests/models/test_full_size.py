@@ -57,4 +57,5 @@ def run(path: Path, arch: Architecture) -> None:
     assert score.logprob < 0
     costs = estimate(arch, Quantization.Q4_K_M, context=CONTEXT)
     assert abs(memory.kv_bytes - costs.kv_bytes) <= LOG_BYTES
+    assert memory.compute_bytes is not None
     assert abs(memory.compute_bytes / costs.compute_bytes - 1) < 0.13

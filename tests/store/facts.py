@@ -79,6 +79,7 @@ def _records(kind: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrat
     """Any record of a kind: a strategy for every field by its type, where none is given."""
     by_type: dict[Any, st.SearchStrategy[Any]] = {
         int: _int64,
+        int | None: st.none() | _int64,
         float: _floats,
         dict[str, Any]: _documents,
         dict[str, Any] | None: st.none() | _documents,

@@ -120,3 +120,17 @@ def test_columns_are_the_fields_of_the_records(path: Path, table: str, record: t
     with closing(sqlite3.connect(path)) as connection:
         found = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
     assert found - own == {field.name for field in msgspec.structs.fields(record)}
+
+
+def test_a_store_of_the_first_version_keeps_what_it_holds(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, migrations()[:1])
+        connection.execute(
+            "INSERT INTO artifact VALUES ('ab', 'A', NULL, 'a.gguf', 0, 'llama', 'F16', 7, 14, '{\"F16\": 14}')"
+        )
+    with Store(path) as store:
+        (found,) = store.artifacts().values()
+        assert (found.params, found.size_bytes, found.tensor_bytes) == (7, 14, {"F16": 14})
+        assert store.add_artifact(msgspec.structs.replace(found, sha256="cd", params=None, size_bytes=None))
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute("UPDATE artifact SET params = 8")

@@ -16,7 +16,7 @@ HOST = Host(
     id="0f" * 6, cpu="Some CPU", arch="x86_64", cores=2, flags="avx2", memory_bytes=1024 * MIB,
     system="Linux 6", python="3.11.9",
 )  # fmt: skip
-LIGHT = Work(decode_bytes=1.0, prefill_flops=1.0)
+LIGHT = Work(decode_bytes=1.0, flops_per_token=1.0)
 """Work that no time is too short for."""
 
 
@@ -25,7 +25,7 @@ def subject(name: str, behaviour: str = "ok", *, suites: tuple[str, ...] = (), w
         sha256=name.ljust(64, "0"), name=name, model_id=None, origin=name, forged=False, architecture="fake",
         quantization="F16", params=1000, size_bytes=2000, tensor_bytes={"F16": 2000},
     )  # fmt: skip
-    return Subject(Path(f"fake:{behaviour}"), artifact, work, suites)
+    return Subject(Path(f"fake:{behaviour}"), artifact, work, suites, StudyModel(model=name, suites=suites))
 
 
 def study(*subjects: Subject, runs: int = 2, bench: BenchSettings | None = None, limit: int | None = 1) -> Study:

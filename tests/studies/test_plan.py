@@ -100,21 +100,49 @@ def test_labels_tell_runs_and_tasks_apart() -> None:
 
 class TestPrepare:
     def test_a_file_is_identified_with_the_work_it_must_do(self, tiny_model: Path) -> None:
-        found = prepare(StudyModel(model=str(tiny_model), suites=("smoke",)), n_prompt=10)
+        found = prepare(StudyModel(model=str(tiny_model), suites=("smoke",)))
         assert found.path == tiny_model
         assert found.label == "Tiny Q4_K_M"
         assert found.suites == ("smoke",)
+        assert found.work is not None
+        assert found.artifact.params is not None
         weights = sum(found.artifact.tensor_bytes.values())
         assert found.work.decode_bytes == weights  # tied: the embedding is read as the head
-        body = found.artifact.params - 512 * 256 - 5 * 256  # less the embedding and the norms
-        assert found.work.prefill_flops == 2 * body * 10
+        layers = found.artifact.params - 512 * 256 - 5 * 256  # less the embedding and the norms
+        assert found.work.flops_per_token == 2 * (layers / 2)  # the last layer is run for the last token
 
     def test_a_file_cut_in_its_header_is_the_users_error(self, tiny_model: Path, tmp_path: Path) -> None:
         path = tmp_path / "cut.gguf"
         path.write_bytes(tiny_model.read_bytes()[:300])
         with pytest.raises(UserError, match="not a whole GGUF"):
-            prepare(StudyModel(model=str(path)), n_prompt=10)
+            prepare(StudyModel(model=str(path)))
 
     def test_a_missing_file_is_the_users_error(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no file"):
-            prepare(StudyModel(model=str(tmp_path / "no.gguf")), n_prompt=10)
+            prepare(StudyModel(model=str(tmp_path / "no.gguf")))
+
+
+class TestArms:
+    def test_every_combination_of_what_is_varied_is_an_arm(self) -> None:
+        varied = msgspec.structs.replace(study(*SUBJECTS[:2]), sweep={"threads": (1, 2), "kv_type": ("f16", "q8_0")})
+        cells = planned(*SUBJECTS[:2], of=varied)
+        assert len(cells) == len(keys(cells)) == 2 * 2 * 4
+        block = {(cell.subject.label, cell.settings["threads"], cell.settings["kv_type"]) for cell in cells[:8]}
+        assert len(block) == 8
+
+    def test_nothing_varied_is_one_arm(self) -> None:
+        assert study().arms() == (study().bench,)
+
+    @pytest.mark.parametrize("sweep", [{"speed": (1,)}, {"threads": ("two",)}])
+    def test_what_cannot_be_varied_is_the_users_error(
+        self, sweep: dict[str, tuple[int | bool | str | None, ...]]
+    ) -> None:
+        with pytest.raises(UserError, match="The sweep of test"):
+            msgspec.structs.replace(study(), sweep=sweep).arms()
+
+    def test_the_first_arm_is_its_own_noise_floor(self) -> None:
+        plain = study(*SUBJECTS, runs=3)
+        cells = planned(*SUBJECTS, of=msgspec.structs.replace(plain, noise_floor=True))
+        again = keys(cells) - keys(planned(*SUBJECTS, of=plain))
+        assert len(again) == 3
+        assert {cell.subject.label for cell in cells if cell.key in again} == {SUBJECTS[0].label}

@@ -118,7 +118,7 @@ def test_what_is_missing_is_added(quick: Machine) -> None:
         ("refuse", None, Outcome.REFUSED, "refuses to load"),
         ("abort", None, Outcome.CRASHED, "SIGABRT"),
         ("hang", None, Outcome.TIMEOUT, "no answer within 0.5 s during prefill"),
-        ("ok", Work(decode_bytes=1e12, prefill_flops=1.0), Outcome.REJECTED, "decode would read"),
+        ("ok", Work(decode_bytes=1e12, flops_per_token=1.0), Outcome.REJECTED, "decode would read"),
     ],
 )
 def test_a_run_that_ends_badly_is_stored_and_the_study_goes_on(
@@ -166,7 +166,7 @@ def test_a_file_of_an_unknown_architecture_is_refused_by_the_real_engine_and_sto
     path.write_bytes(tiny_model.read_bytes().replace(b"llama", b"lemur"))
     machine.engine = EngineInfo(name="llamacpp", version="", build="")
     models = [StudyModel(model=str(path)), StudyModel(model=str(tiny_model))]
-    machine.run(*(prepare(model, 4) for model in models), runs=1)
+    machine.run(*(prepare(model) for model in models), runs=1)
     stored = {found.outcome: found for found in machine.store.runs()}
     assert set(stored) == {Outcome.REFUSED, Outcome.OK}
     assert "lemur" in str(stored[Outcome.REFUSED].cause)

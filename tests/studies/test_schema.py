@@ -78,13 +78,13 @@ def test_quick_is_there() -> None:
 def test_every_builtin_study_can_be_run(name: str) -> None:
     found = load_study(name)
     assert found.name == name
-    assert found.runs >= 3  # or there would be no intervals
+    assert found.runs >= 3 or found.bench.n_gen < 20  # or its times would have no intervals
     assert found.bench.n_prompt + found.bench.n_gen <= found.bench.context
     for model in found.models:
         for named in model.suites:
             assert suite(named).tasks
         if model.quantization:
-            assert catalog.get(model.model).architecture.gguf
+            assert catalog.runnable(catalog.get(model.model)) is not None
 
 
 def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:

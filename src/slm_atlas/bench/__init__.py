@@ -1,21 +1,36 @@
 """Measuring what a model costs on this machine: latency, memory, and what disturbed them."""
 
-from slm_atlas.bench.gate import Ceilings, Work, impossible, measure_ceilings
+from slm_atlas.bench.calibration import Calibration, keep_calibration, merged, read_calibration
+from slm_atlas.bench.gate import Ceilings, Work, calibrated, impossible, measure_ceilings
 from slm_atlas.bench.host import describe_host, host_state, noise
 from slm_atlas.bench.latency import Measurement, measure
+from slm_atlas.bench.operators import Breakdown, Line, breakdown
+from slm_atlas.bench.profiling import Profiled, profile
 from slm_atlas.bench.protocol import BenchSettings
+from slm_atlas.bench.requests import measure_requests
 from slm_atlas.bench.simulate import simulate
 
 __all__ = [
     "BenchSettings",
+    "Breakdown",
+    "Calibration",
     "Ceilings",
+    "Line",
     "Measurement",
+    "Profiled",
     "Work",
+    "breakdown",
+    "calibrated",
     "describe_host",
     "host_state",
     "impossible",
+    "keep_calibration",
     "measure",
     "measure_ceilings",
+    "measure_requests",
+    "merged",
     "noise",
+    "profile",
+    "read_calibration",
     "simulate",
 ]

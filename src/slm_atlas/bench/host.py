@@ -86,6 +86,10 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The hottest sensor, in degrees Celsius."""
     on_battery: bool | None
     """The machine runs from its battery."""
+    smt: bool | None = None
+    """Two threads share a core, so that as many threads as logical cores may be slower than half of them."""
+    huge_pages: str | None = None
+    """Whether large pages are used for ordinary memory (transparent huge pages): always, madvise or never."""
 
 
 class Cpu(NamedTuple):
@@ -161,6 +165,16 @@ def parse_ticks(text: str) -> Ticks | None:
     return Ticks(counts[7], sum(counts))
 
 
+def parse_choice(text: str) -> str | None:
+    """The chosen one of the kernel's choices, which stands in brackets.
+
+    >>> parse_choice("always [madvise] never"), parse_choice("")
+    ('madvise', None)
+    """
+    chosen = [word for word in text.split() if word.startswith("[") and word.endswith("]")]
+    return chosen[0][1:-1] if chosen else None
+
+
 def describe_host(root: Path = ROOT) -> Host:
     """The machine, as far as its speed depends on it.
 
@@ -207,6 +221,8 @@ def host_state(root: Path = ROOT) -> HostState:
         governor=_read(cpus / "cpu0/cpufreq/scaling_governor").strip() or None,
         temperature_c=max((value for value in sensors if 0 < value < 150), default=None),
         on_battery=None if battery is None else battery.power_plugged is False,
+        smt={"1": True, "0": False}.get(_read(cpus / "smt/active").strip()),
+        huge_pages=parse_choice(_read(root / "sys/kernel/mm/transparent_hugepage/enabled")),
     )
 
 

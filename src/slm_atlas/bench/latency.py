@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from slm_atlas.bench.memory import memory_samples
-from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, BenchSettings
+from slm_atlas.bench.energy import Energy, measure_energy, meter
+from slm_atlas.bench.memory import absent, memory_samples
+from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, WARMUP_TOKENS, BenchSettings
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
-from slm_atlas.errors import UserError
+from slm_atlas.errors import EngineRefused, UserError
 from slm_atlas.store.records import Sample
+
+TEXT = "The river was high after the rain, and nobody from the village crossed it before noon that day. "
+"""A sentence of about 20 tokens; TTFT is timed on as many of them as make the prompt."""
 
 
 class Measurement(NamedTuple):
@@ -21,6 +26,8 @@ class Measurement(NamedTuple):
     """Its numbers."""
     load: LoadReport
     """What the engine granted."""
+    absent: dict[str, str]
+    """Why a number is missing, by its name."""
 
 
 def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) -> Measurement:
@@ -33,30 +40,74 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
         seed: of the random tokens, so that the arms of a comparison may see the same.
 
     Raises:
-        UserError: the prompt is empty, or prompt and answer do not fit the context.
+        UserError: the prompt is empty, or depth, prompt and answer do not fit the context.
         EngineError: the engine refused, died or hung.
     """
-    if settings.n_prompt < 1:
-        raise UserError("A prompt has one token at least.", "--prompt 50")
-    if settings.n_prompt + settings.n_gen > settings.context:
-        total = settings.n_prompt + settings.n_gen
-        raise UserError(f"{total} tokens do not fit a context of {settings.context}.", f"--context {total}")
-    load = engine.load(_load_settings(path, settings))
-    tokens = _random_tokens(load.n_vocab, settings, seed)
-    passes = _warm_up(engine, tokens, settings)
-    samples = [Sample(metric="load_s", index=0, value=load.load_s)]
-    samples.append(Sample(metric="warmup_passes", index=0, value=passes))
+    _check(settings)
+    if settings.evict:
+        evict(path)
+    load = engine.load(load_settings(path, settings))
+    tokens = random_tokens(load.n_vocab, settings, seed)
+    if settings.depth:
+        engine.prefill(np.random.default_rng(seed).integers(0, load.n_vocab, settings.depth).tolist())
+    samples = [Sample(metric="load_s", index=0, value=load.load_s), *warm_up(engine, tokens, settings)]
     decoded = 0
     for repetition in range(settings.repetitions):
         prompt, answer = next(tokens)
-        samples.append(Sample(metric="prefill_s", index=repetition, value=engine.prefill(prompt)))
+        elapsed = engine.prefill(prompt, depth=settings.depth)
+        samples.append(Sample(metric="prefill_s", index=repetition, value=elapsed))
         for elapsed in engine.decode(answer):
             samples.append(Sample(metric="decode_s", index=decoded, value=elapsed))
             decoded += 1
-    return Measurement(samples + memory_samples(engine.memory()), load)
+    memory = engine.memory()
+    samples += [*memory_samples(memory), *_first_tokens(engine, settings)]
+    energy = _energy(engine, *next(tokens)) if settings.energy else Energy([], {})
+    return Measurement(samples + energy.samples, load, absent(memory) | memory.absent | energy.absent)
 
 
-def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
+def _energy(engine: Engine, prompt: list[int], answer: list[int]) -> Energy:
+    source = meter()
+    return Energy([], {"energy": source}) if isinstance(source, str) else measure_energy(engine, source, prompt, answer)
+
+
+def _check(settings: BenchSettings) -> None:
+    if settings.n_prompt < 1:
+        raise UserError("A prompt has one token at least.", "--prompt 50")
+    if settings.n_gen < 0 or settings.depth < 0:
+        raise UserError("Neither an answer nor a depth has less than no tokens.", "--generate 50")
+    total = settings.depth + settings.n_prompt + settings.n_gen
+    if total > settings.context:
+        raise UserError(f"{total} tokens do not fit a context of {settings.context}.", f"--context {total}")
+
+
+def evict(path: str) -> None:
+    """Ask the system to drop a file from its page cache; what does not know how to, does nothing."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+
+
+def _first_tokens(engine: Engine, settings: BenchSettings) -> list[Sample]:
+    """User-visible TTFT of a text about as long as the prompt; none for a model that has no tokenizer."""
+    try:
+        text = engine.detokenize(engine.tokenize(TEXT * (1 + settings.n_prompt // 20))[: settings.n_prompt])
+        found = [engine.first_token(text) for _ in range(settings.repetitions)]
+    except EngineRefused:
+        return []
+    return [
+        Sample(metric=metric, index=index, value=value)
+        for index, first in enumerate(found)
+        for metric, value in (("ttft_s", first.seconds), ("ttft_prompt_tokens", first.prompt_tokens))
+    ]
+
+
+def load_settings(path: str, settings: BenchSettings) -> LoadSettings:
+    """How a file is loaded to be measured so."""
     return LoadSettings(
         path=path,
         context=settings.context,
@@ -67,7 +118,7 @@ def _load_settings(path: str, settings: BenchSettings) -> LoadSettings:
     )
 
 
-def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+def random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator[tuple[list[int], list[int]]]:
     """Endless pairs of a prompt and an answer: fresh tokens each time, since repeated ones could be cached."""
     rng = np.random.default_rng(seed)
     while True:
@@ -75,23 +126,28 @@ def _random_tokens(n_vocab: int, settings: BenchSettings, seed: int) -> Iterator
         yield tokens[: settings.n_prompt], tokens[settings.n_prompt :]
 
 
-def _warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> int:
-    """Repeat the measured shape until it gets no faster; the number of passes it took."""
+def warm_up(engine: Engine, tokens: Iterator[tuple[list[int], list[int]]], settings: BenchSettings) -> list[Sample]:
+    """Repeat the measured shape until it gets no faster; the number of passes, and the first of them (cold)."""
     prefills: list[float] = []
     decodes: list[float] = []
+    cold: list[float] = []
     while len(prefills) < MAX_WARMUP_PASSES:
         prompt, answer = next(tokens)
-        prefills.append(engine.prefill(prompt))
-        decodes.append(sum(engine.decode(answer)))
-        if _settled(prefills) and _settled(decodes):
+        prefills.append(engine.prefill(prompt, depth=settings.depth))
+        times = engine.decode(answer[:WARMUP_TOKENS])
+        cold = cold or times
+        decodes.append(sum(times))
+        if settled(prefills) and settled(decodes):
             break
-    return len(prefills)
+    first = [Sample(metric="cold_decode_s", index=index, value=value) for index, value in enumerate(cold)]
+    passes = Sample(metric="warmup_passes", index=0, value=len(prefills))
+    return [Sample(metric="cold_prefill_s", index=0, value=prefills[0]), *first, passes]
 
 
-def _settled(times: Sequence[float]) -> bool:
+def settled(times: Sequence[float]) -> bool:
     """Whether the last passes have not improved on the best before them.
 
-    >>> _settled([9.0, 5.0, 5.1, 4.9]), _settled([9.0, 5.0, 4.0]), _settled([5.0, 5.0])
+    >>> settled([9.0, 5.0, 5.1, 4.9]), settled([9.0, 5.0, 4.0]), settled([5.0, 5.0])
     (True, False, False)
     """
     before, last = times[:-SETTLED_PASSES], times[-SETTLED_PASSES:]

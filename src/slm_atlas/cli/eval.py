@@ -29,7 +29,7 @@ def command(
     suites: tuple[str, ...],
     limit: int | None,
     context: int,
-    engine: str,
+    engine: str | None,
     retry_failed: bool,
     json: bool,
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import click
+import msgspec
 
 from slm_atlas import home
 from slm_atlas.bench import describe_host, host_state
@@ -16,12 +18,29 @@ from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
+from slm_atlas.models.target import engine_for
 from slm_atlas.store import RunKind, Store
-from slm_atlas.studies import Cell, Session, Study, Subject, measuring, pending, plan, prepare, run_cells
+from slm_atlas.studies import (
+    Cell,
+    Session,
+    Study,
+    StudyModel,
+    Subject,
+    discard,
+    ensure,
+    forged_bytes,
+    measuring,
+    pending,
+    plan,
+    prepare,
+    run_cells,
+)
 from slm_atlas.units import format_seconds
 
 engine_option = click.option(
-    "--engine", default="llamacpp", show_default=True, help="Engine to run; `fake` simulates one, for a try-out."
+    "--engine",
+    show_default="what the models need",
+    help="Engine to run: llamacpp, transformers, endpoint; `fake` simulates one, for a try-out.",
 )
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what ended badly before.")
 
@@ -33,51 +52,85 @@ class Planned(NamedTuple):
     """All its cells."""
     session: Session
     """Where they run."""
+    subjects: list[Subject]
+    """Its model files."""
 
 
-def planned(study: Study, store: Store, engine: str, progress: StudyProgress) -> Planned:
-    """Make or fetch the files of a study, and list its cells."""
+def planned(study: Study, store: Store, asked: str | None, progress: StudyProgress) -> Planned:
+    """What a study's files are (made or fetched where nothing is known of them), and its cells.
+
+    The engine is the one asked for, or the models' own.
+    """
+    engine = engine_for((model.model for model in study.models), asked)
     with Worker(engine) as worker:
         info = worker.describe()
-    host = describe_host()
-    cells = plan(study, _subjects(study, progress), host, info)
-    return Planned(cells, Session(store, host, info, progress))
+    host, subjects = describe_host(), _subjects(study.models, engine, progress)
+    return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
 
 
-def _subjects(study: Study, progress: StudyProgress) -> list[Subject]:
+def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress) -> list[Subject]:
     subjects = []
-    for model in study.models:
-
-        def show(done: int, total: int, name: str = model.model) -> None:
-            progress.preparing(name, done, total)
-
+    for model in models:
         progress.preparing(model.model)
-        subjects.append(prepare(model, study.bench.n_prompt, on_progress=show))
+        subjects.append(prepare(model, engine=engine, on_progress=partial(progress.preparing, model.model)))
     return subjects
 
 
-def run(study: Study, *, engine: str, retry_failed: bool = False) -> Dataset:
+def groups(study: Study) -> list[Study]:
+    """The study in parts whose forged files fit in its `disk_bytes`, in its own order; one part where all do."""
+    parts: list[list[StudyModel]] = [[]]
+    used = 0
+    for model in study.models:
+        size = forged_bytes(model)
+        if study.disk_bytes is not None and parts[-1] and used + size > study.disk_bytes:
+            parts.append([])
+            used = 0
+        parts[-1].append(model)
+        used += size
+    return [msgspec.structs.replace(study, models=tuple(part)) for part in parts]
+
+
+def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Dataset:
     """Run what is missing of a study; all its results.
 
     Raises:
         UserError: another measurement is running, or a model cannot be had.
     """
+    cells: list[Cell] = []
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        cells, session = planned(study, store, engine, progress)
-        todo = pending(cells, store, retry_failed=retry_failed)
-        number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
-        progress.say(f"{study.title}: {number}.")
-        if todo:
-            for doubt in unrest(host_state()):
-                progress.say(f"The machine is not quiet. {doubt}")
-            with measuring():
-                run_cells(cells, session, retry_failed=retry_failed)
+        parts = groups(study)
+        for number, part in enumerate(parts, 1):
+            where = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
+            cells += _run_part(part, store, engine, progress, retry_failed=retry_failed, where=where)
         dataset = restrict(read_dataset(store), cells)
     _say_doubts(dataset)
     return dataset
 
 
-def run_and_show(study: Study, *, engine: str, retry_failed: bool, json: bool) -> Dataset:
+def _run_part(
+    study: Study, store: Store, engine: str | None, progress: StudyProgress, *, retry_failed: bool, where: str
+) -> list[Cell]:
+    """Run what is missing of a part of a study, and remove its forged files if they are not to be kept."""
+    cells, session, subjects = planned(study, store, engine, progress)
+    todo = pending(cells, store, retry_failed=retry_failed)
+    number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
+    progress.say(f"{study.title}{where}: {number}.")
+    if todo:
+        for doubt in unrest(host_state()):
+            progress.say(f"The machine is not quiet. {doubt}")
+        wanted = {cell.subject.artifact.sha256 for cell in todo}
+        for subject in subjects:
+            if subject.artifact.sha256 in wanted:
+                ensure(subject, on_progress=partial(progress.preparing, subject.label))
+        with measuring():
+            run_cells(cells, session, retry_failed=retry_failed, precision=study.precision)
+    if study.disk_bytes is not None:
+        for subject in subjects:
+            discard(subject)
+    return cells
+
+
+def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: bool) -> Dataset:
     """Run what is missing of a study and print all its results, as a table or as JSON."""
     dataset = run(study, engine=engine, retry_failed=retry_failed)
     found = rows(dataset)
@@ -94,6 +147,19 @@ def _say_doubts(dataset: Dataset) -> None:
     doubts = [run.notes["noise"] for run in costs if run.notes.get("noise")]
     if doubts:
         say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")
+    lines = [f"{dataset.artifacts[run.artifact].name}: {remark}" for run in costs for remark in _remarks(run.notes)]
+    for line in dict.fromkeys(lines):
+        say(line)
+
+
+def _remarks(notes: Mapping[str, Any]) -> list[str]:
+    """What to know of a run that ended well: the engine's warnings, and what a server does not let one check."""
+    remarks = list(notes.get("granted", {}).get("remarks", []))
+    if str(notes.get("prompt_cache", "")).startswith("not checkable"):
+        remarks.append(f"the prompt cache is {notes['prompt_cache']}; each prompt was new")
+    if "nobody" in notes.get("counted", []):
+        remarks.append("the server does not count tokens: fragments of its answer are reported instead")
+    return remarks
 
 
 def restrict(dataset: Dataset, cells: Sequence[Cell]) -> Dataset:

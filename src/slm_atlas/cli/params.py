@@ -6,6 +6,7 @@ Each is a function to be given as an option's `type`; its name is what the help 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import click
 
@@ -58,3 +59,52 @@ def label(text: str) -> Quantization:
     if text.upper() not in list(Quantization):
         raise click.BadParameter(f"{text!r} is not one of {', '.join(Quantization)}.")
     return Quantization(text.upper())
+
+
+SWEPT = {
+    "quant": "quant",
+    "prompt": "n_prompt",
+    "generate": "n_gen",
+    "depth": "depth",
+    "context": "context",
+    "micro-batch": "micro_batch",
+    "threads": "threads",
+    "kv-type": "kv_type",
+    "flash-attention": "flash_attention",
+}
+"""What can be varied, by its name on the command line, and the setting of a run that it is."""
+_WORDS = {"on": True, "off": False, "auto": None}
+
+
+class Sweep(NamedTuple):
+    """A setting and the values it is given."""
+
+    name: str
+    """The setting."""
+    values: list[int | bool | str | None]
+    """Its values."""
+
+
+def sweep(text: str) -> Sweep:
+    """A setting that is varied: `threads=1,2,4`, `kv-type=f16,q8_0`, `flash-attention=on,off`.
+
+    >>> sweep("prompt=8,2K")
+    Sweep(name='n_prompt', values=[8, 2000])
+    >>> sweep("flash-attention=on,auto").values
+    [True, None]
+
+    Raises:
+        click.BadParameter: the text is not NAME=VALUE,..., or the name is unknown.
+    """
+    name, equals, values = text.partition("=")
+    if not equals or name not in SWEPT or not all(values.split(",")):
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE,... with one of {', '.join(SWEPT)}.")
+    return Sweep(SWEPT[name], [_value(name, value.strip()) for value in values.split(",")])
+
+
+def _value(name: str, text: str) -> int | bool | str | None:
+    if name == "flash-attention":
+        if text not in _WORDS:
+            raise click.BadParameter(f"{text!r} is not one of {', '.join(_WORDS)}.")
+        return _WORDS[text]
+    return text if name in ("quant", "kv-type") else count(text)

@@ -48,6 +48,10 @@ class StudyProgress:
         size = f": {format_bytes(done)} of {format_bytes(total)}" if total else ""
         self._at_times(f"{_bar(done, total)} preparing {name}{size}")
 
+    def counted(self, what: str, done: int, total: int) -> None:
+        """Show how much of some work is done."""
+        self._at_times(f"{_bar(done, total)} {what}: {done} of {total}")
+
     def say(self, message: str) -> None:
         """Write a line that stays, in place of what is shown."""
         self._in_place("")

@@ -11,7 +11,7 @@ from slm_atlas import home
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.errors import UserError
-from slm_atlas.store import Run, Sample, Store
+from slm_atlas.store import Imported, Run, Sample, Store
 
 
 @click.group()
@@ -119,12 +119,29 @@ def export_results(path: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def import_results(path: Path, json: bool) -> None:
-    """Add the results of another device, exported to PATH as .jsonl; what is known already is not added twice."""
-    from slm_atlas.store import import_jsonl
+    """Add results from PATH: another device's export (.jsonl), or what llama-bench wrote with -o json or -o jsonl.
 
+    What is known already is not added twice. A model that llama-bench measured is known by its content where its file
+    is on this disk, else by its name, type and size.
+    """
     with Store(home.store_path()) as store:
-        added = import_jsonl(store, path)
+        added = _import(store, path)
     if json:
         print_json(added._asdict())
     else:
         say(", ".join(f"{number} {name}" for name, number in added._asdict().items()) + " added.")
+
+
+def _import(store: Store, path: Path) -> Imported:
+    from slm_atlas.store import Here, import_jsonl, import_llama_bench, is_export, read_llama_bench
+
+    if is_export(path):
+        return import_jsonl(store, path)
+    tests = read_llama_bench(path)
+    if tests is None:
+        message = f"{path} is neither an export of ours nor llama-bench's JSON."
+        raise UserError(message, "slm results export, or llama-bench -o json, on the machine it came from")
+    from slm_atlas.bench import describe_host
+    from slm_atlas.models.identify import identify
+
+    return import_llama_bench(store, path, tests, Here(describe_host(), identify))

@@ -88,9 +88,13 @@ def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
     return {
         "Model": row.name + (" (random weights)" if row.forged else ""),
         "Quant": row.quantization,
-        "Params": format_count(row.params),
+        "Params": None if row.params is None else format_count(row.params),
         "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
         "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
+        "Prefill J/tok": _shown(row.metrics.get("prefill_token_j")),
+        "Decode J/tok": _shown(row.metrics.get("decode_token_j")),
+        "First token": _seconds(row.metrics.get("ttft_s")),
+        "Fragments/s": _shown(row.metrics.get("fragments_per_s")),
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
         **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
@@ -104,6 +108,13 @@ def _shown(estimate: Estimate | None) -> str | None:
     if estimate.low is None or estimate.high is None:
         return value
     return f"{value} [{format_rate(estimate.low)}, {format_rate(estimate.high)}]"
+
+
+def _seconds(estimate: Estimate | None) -> str | None:
+    if estimate is None:
+        return None
+    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.3g}, {estimate.high:.3g}]"
+    return f"{estimate.value:.3g}{interval} s"
 
 
 def _percent(estimate: Estimate) -> str:

@@ -41,7 +41,7 @@ def list_studies(json: bool) -> None:
 @retry_option
 @click.option("--report/--no-report", default=True, show_default=True, help="Write the report at the end.")
 @json_option
-def run_study(study: str, engine: str, retry_failed: bool, report: bool, json: bool) -> None:
+def run_study(study: str, engine: str | None, retry_failed: bool, report: bool, json: bool) -> None:
     """Run STUDY, a name of `slm study list` or a TOML file; interrupted, it goes on where it stopped."""
     from slm_atlas import home
     from slm_atlas.studies import load_study
@@ -60,7 +60,7 @@ def run_study(study: str, engine: str, retry_failed: bool, report: bool, json: b
 @click.argument("study")
 @engine_option
 @json_option
-def status(study: str, engine: str, json: bool) -> None:
+def status(study: str, engine: str | None, json: bool) -> None:
     """Show how far STUDY is on this machine, run by run.
 
     Its files are forged or downloaded if they are not there: a run is known by their content.
@@ -72,7 +72,7 @@ def status(study: str, engine: str, json: bool) -> None:
     from slm_atlas.studies import load_study
 
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        cells, _ = planned(load_study(study), store, engine, progress)
+        cells, *_ = planned(load_study(study), store, engine, progress)
         runs = {run.key: run for run in restrict(read_dataset(store), cells).runs}
         line = summary(cells, store)
     if json:

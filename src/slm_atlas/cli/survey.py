@@ -165,7 +165,7 @@ def _print_summaries(rows: Sequence[Summary], measure: Measure) -> None:
     columns = ["Period", "Models", "Not published", measure.title, "Least", "Most"]
     lines = [(row.period, row.n, row.missing, _median(row), *map(_or_none, (row.least, row.most))) for row in rows]
     print_table(columns, lines, right=columns[1:])
-    say("Medians; [low, high] are 95 % intervals (bootstrap over models), from three models on.")
+    say("Medians; [low, high] are 95 % intervals (order statistics), from three models on.")
 
 
 def _median(row: Summary) -> str | None:

@@ -1,4 +1,4 @@
-"""Engines run a model file: llama.cpp, and a fake one for tests; each in a worker process of its own."""
+"""Engines run a model: llama.cpp, transformers, a server, a fake one for tests; each in a worker of its own."""
 
 from slm_atlas.engines.base import (
     Engine,
@@ -7,7 +7,17 @@ from slm_atlas.engines.base import (
     LoadReport,
     LoadSettings,
     MemoryReport,
+    NodeCost,
+    NodeEvent,
+    PhaseProfile,
+    Product,
+    ProductReport,
+    Profile,
+    Reading,
+    Response,
     Score,
+    ServerReport,
+    Usage,
 )
 from slm_atlas.engines.worker import ENGINES, Worker
 
@@ -19,6 +29,16 @@ __all__ = [
     "LoadReport",
     "LoadSettings",
     "MemoryReport",
+    "NodeCost",
+    "NodeEvent",
+    "PhaseProfile",
+    "Product",
+    "ProductReport",
+    "Profile",
+    "Reading",
+    "Response",
     "Score",
+    "ServerReport",
+    "Usage",
     "Worker",
 ]

@@ -7,7 +7,7 @@ through the pipe of a worker) never shows in them. Tokenization and sampling are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -25,6 +25,11 @@ class EngineInfo(Struct, frozen=True):
     """Version of the engine and of its bindings."""
     build: str
     """Instruction sets and options it was built with."""
+
+    @property
+    def text(self) -> str:
+        """All of it in one line, as it is stored."""
+        return f"{self.name} | {self.version} | {self.build}"
 
 
 class LoadSettings(Struct, frozen=True):
@@ -52,6 +57,35 @@ class LoadSettings(Struct, frozen=True):
     """Only reckon the cache and the compute buffer: the model cannot be run, and no weights are read or held."""
 
 
+class Reading(Struct, frozen=True):
+    """A number that the system gives, or why it gives none."""
+
+    value: int | None = None
+    """The number."""
+    reason: str | None = None
+    """Why there is none."""
+
+
+_NOT_READ = Reading(reason="not read")
+
+
+class Usage(Struct, frozen=True):
+    """What the operating system counted of the engine's process since it began."""
+
+    minor_faults: Reading = _NOT_READ
+    """Pages that had to be mapped and were in memory already."""
+    major_faults: Reading = _NOT_READ
+    """Pages that had to be read from a disk."""
+    voluntary_switches: Reading = _NOT_READ
+    """Times a thread gave its core away, waiting for something."""
+    involuntary_switches: Reading = _NOT_READ
+    """Times a thread's core was taken for another."""
+    weights_resident_bytes: Reading = _NOT_READ
+    """The part of the mapped model file that is in memory."""
+    group_peak_bytes: Reading = _NOT_READ
+    """Peak memory of the process's control group, page cache included, and of all other processes in it."""
+
+
 class MemoryReport(Struct, frozen=True):
     """What the engine allocated, in bytes; `process_*` are the whole process's, read from the operating system."""
 
@@ -61,14 +95,23 @@ class MemoryReport(Struct, frozen=True):
     """The part of `model_bytes` held a second time or in another layout for faster kernels."""
     kv_bytes: int
     """The KV cache."""
-    compute_bytes: int
-    """The compute buffers (activations, and logits of a micro-batch)."""
-    output_bytes: int
-    """The output buffer (logits handed to the caller)."""
+    compute_bytes: int | None
+    """The compute buffers (activations, and logits of a micro-batch); None: the engine does not say."""
+    output_bytes: int | None
+    """The output buffer (logits handed to the caller); None: the engine does not say."""
     process_baseline_bytes: int
     """Resident set before the model was loaded: the interpreter and the engine's code."""
     process_peak_bytes: int
     """Peak resident set of the process until now (VmHWM)."""
+    usage: Usage = Usage()
+    """What the system counted of the process."""
+    absent: dict[str, str] = {}
+    """Why a number is None, by its name."""
+
+    @property
+    def known_bytes(self) -> int:
+        """All that the engine says it allocated; `repacked_bytes` is a part of `model_bytes`."""
+        return self.model_bytes + self.kv_bytes + (self.compute_bytes or 0) + (self.output_bytes or 0)
 
 
 class LoadReport(Struct, frozen=True):
@@ -90,6 +133,8 @@ class LoadReport(Struct, frozen=True):
     """Parameters, as the engine counts them."""
     model_size_bytes: int
     """Bytes of all tensors."""
+    remarks: list[str] = []
+    """What the engine warns of: a slow stand-in for a kernel that is not installed, say."""
 
 
 class Score(Struct, frozen=True):
@@ -112,8 +157,143 @@ class Generation(Struct, frozen=True):
     """A stop string or the end-of-text token ended it, rather than the limit."""
 
 
+class FirstToken(Struct, frozen=True):
+    """What a user waits for: a prompt of text becomes the first token of text."""
+
+    seconds: float
+    """Tokenize, prefill, choose the most likely token, detokenize."""
+    prompt_tokens: int
+    """Tokens of the prompt."""
+
+
+class NodeCost(Struct, frozen=True):
+    """What the nodes of the compute graph cost that are alike in all but their layer."""
+
+    op: str
+    """The operation, as the engine calls it: `MUL_MAT`, `ROPE`, ..."""
+    name: str
+    """The node's name without the layer's number: `ffn_gate`."""
+    weight: str
+    """The tensor of the model's file that it reads, without the layer's number: `blk.ffn_gate.weight`; empty: none."""
+    dtype: str
+    """Type of what it reads first: `q4_K`, `f32`, ..."""
+    calls: int
+    """How often it was computed, in all passes."""
+    flops: float
+    """FLOPs of the matrix products in it, in all passes; 0 for what only passes over its data."""
+    bytes: float
+    """Bytes it reads and writes, in all passes, were nothing kept in a cache."""
+    seconds: tuple[float, ...]
+    """Seconds of each pass, what it takes to time a node included."""
+
+
+class NodeEvent(Struct, frozen=True):
+    """One node, computed once."""
+
+    op: str
+    """The operation."""
+    name: str
+    """The node's name."""
+    weight: str
+    """The tensor of the model's file that it reads, without the layer's number; empty: none."""
+    layer: int | None
+    """Its layer; None: before the first, or after the last."""
+    start_s: float
+    """Seconds since the pass began."""
+    elapsed_s: float
+    """Seconds it took."""
+
+
+class PhaseProfile(Struct, frozen=True):
+    """Prefill or decode, node by node. A pass is a whole prompt, or one token."""
+
+    seconds: tuple[float, ...]
+    """Seconds of each pass, with every node timed."""
+    nodes: tuple[NodeCost, ...]
+    """What was computed, in the order in which it was first met."""
+    events: tuple[NodeEvent, ...] = ()
+    """Each node of the last pass, where that was asked for."""
+
+
+class Profile(Struct, frozen=True):
+    """Where the time goes."""
+
+    prefill: PhaseProfile
+    """One pass."""
+    decode: PhaseProfile
+    """A pass a token."""
+
+
+class Product(Struct, frozen=True):
+    """A matrix of weights times a batch of vectors: what a model's time is spent on, without the model."""
+
+    type: str
+    """Type of the weights, as llama.cpp names it: `Q4_0`."""
+    rows: int
+    """Rows of the matrix: values that come out."""
+    columns: int
+    """Columns: values that go in."""
+    tokens: int
+    """Vectors multiplied at once: 1 in decode, a micro-batch in prefill."""
+    threads: tuple[int, ...]
+    """Each number of threads to time it at."""
+    budget_s: float
+    """Seconds to repeat it at each number of threads; at least three times in any case."""
+
+
+class ProductReport(Struct, frozen=True):
+    """How long a product took."""
+
+    weight_bytes: int
+    """Bytes of the matrix, in the file's layout."""
+    layout: str
+    """Where the engine keeps such weights: `CPU` as in the file, `AMX` or `CPU_REPACK` for faster kernels."""
+    seconds: tuple[tuple[float, ...], ...]
+    """The repetitions, for each number of threads."""
+
+
+class ServerReport(Struct, frozen=True):
+    """What a server is, as far as it says, and how it is asked."""
+
+    server: str | None
+    """The `Server` header."""
+    api: str
+    """The path asked: `completions`, or `chat/completions` where the server does not have the first."""
+    extras: list[str]
+    """Fields beside OpenAI's oldest that it did not reject; it may still ignore them."""
+    listed: bool | None
+    """The model stands in the server's list; None: there is no list."""
+    details: dict[str, Any]
+    """What the list says of the model."""
+    noop_s: float
+    """Seconds of a request that computes nothing (the list of models): network, server and client together."""
+
+
+class Response(Struct, frozen=True):
+    """What a server answered to one request, and when, by the client's monotonic clock."""
+
+    connect_s: float
+    """Seconds to connect, before the request; not a part of `first_s`."""
+    first_s: float
+    """Seconds from sending the request to the first fragment that is not empty, of text or of reasoning."""
+    gaps_s: list[float]
+    """Seconds between fragments. A fragment is a token only where there are as many of both."""
+    client_s: float
+    """The client's own share of all these: parsing what had arrived."""
+    prompt_tokens: int | None
+    """Tokens of the prompt, as the server counts them; None: it does not say."""
+    tokens: int | None
+    """Tokens generated, as the server counts them; None: it does not say."""
+    cached_tokens: int | None
+    """Tokens of the prompt that the server had read before; None: it does not say."""
+    counted: str
+    """Who counted: `stream`, `repeat` (the same request, not streamed, gave the same text) or `nobody`."""
+    finish: str | None
+    """Why the answer ended: `length`, `stop`, ..."""
+
+
 class Engine(Protocol):
-    """An engine with at most one model loaded.
+    """An engine with at most one model loaded, or one server connected to.
 
     All methods raise `EngineRefused` for what the engine declines; a worker's proxy also raises `EngineCrashed` and
     `EngineTimeout`.
@@ -143,12 +323,27 @@ class Engine(Protocol):
         """The token that ends (and, before an empty context, begins) a text."""
         ...
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Forget everything, read the tokens until logits are ready; the seconds it took."""
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """Forget all but the first `depth` tokens, read these until logits are ready; the seconds the reading took."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Append the tokens one at a time, as if each had been sampled; the seconds each took."""
+        ...
+
+    def first_token(self, text: str) -> FirstToken:
+        """Forget everything, and answer a text with its first token (user-visible TTFT)."""
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """As `prefill` of the prompt and `decode` of the answer, each node of the compute graph timed.
+
+        That costs time itself: for totals, see `prefill` and `decode`. An engine that cannot do it refuses.
+
+        Args:
+            prompt: tokens read.
+            answer: tokens appended one at a time; may be empty.
+            events: give each node of the last passes as well.
+        """
         ...
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
@@ -160,6 +355,18 @@ class Engine(Protocol):
 
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """Continue the prompt greedily."""
+        ...
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Time a matrix product in the engine's own kernels; no model is needed."""
+        ...
+
+    def connect(self, name: str, url: str) -> ServerReport:
+        """Find out how a server is asked for a model; sends one request for a single token."""
+        ...
+
+    def respond(self, prompt: str, *, max_tokens: int) -> Response:
+        """Have the server continue a prompt, streaming."""
         ...
 
     def close(self) -> None:

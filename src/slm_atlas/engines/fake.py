@@ -2,7 +2,8 @@
 
 A token is a byte. The next token is a fixed function of the last one, so that what is likely, greedy and generated can
 be said in advance; the clock is simulated, so that times are exact. The path says how it behaves: `fake:ok`,
-`fake:refuse`, `fake:abort` (the process dies at the first prefill), `fake:hang` (prefill never ends).
+`fake:refuse`, `fake:abort` (the process dies at the first prefill), `fake:hang` (prefill never ends), `fake:noprofile`
+(nodes cannot be timed).
 """
 
 from __future__ import annotations
@@ -11,10 +12,25 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines.base import (
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    NodeCost,
+    NodeEvent,
+    PhaseProfile,
+    Product,
+    ProductReport,
+    Profile,
+    Score,
+)
+from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -24,6 +40,23 @@ DECODE_S = 0.01
 """Simulated seconds of a token in decode."""
 LIKELY = 0.75
 """Probability of the next token; the rest is shared by all other bytes."""
+
+PROFILED = 1.25
+"""How many times as long everything takes while nodes are timed."""
+NODES = (
+    ("GET_ROWS", "embd", "token_embd.weight", 0.01),
+    ("RMS_NORM", "norm", "", 0.04),
+    ("MUL_MAT", "Qcur", "blk.attn_q.weight", 0.15),
+    ("VIEW", "Qcur (view)", "", 0.0),
+    ("FLASH_ATTN_EXT", "node", "", 0.1),
+    ("MUL_MAT", "ffn_gate", "blk.ffn_gate.weight", 0.5),
+    ("MUL_MAT", "result_output", "output.weight", 0.2),
+)
+"""The nodes of its graph: operation, name, weight, share of the time."""
+READ_BYTES_PER_S = 10e9
+"""Simulated bytes a thread reads in a second."""
+FLOPS = 100e9
+"""Simulated operations a thread does in a second."""
 
 _END = 0
 
@@ -37,8 +70,10 @@ def next_token(token: int) -> int:
     return _END if token == ord("z") else (token + 1) % 256
 
 
-class Fake:
+class Fake(Partial):
     """The engine; see `slm_atlas.engines.base.Engine` for what each method does."""
+
+    name = "fake"
 
     def __init__(self) -> None:
         self._behaviour = "ok"
@@ -89,7 +124,7 @@ class Fake:
         """Zero."""
         return _END
 
-    def prefill(self, tokens: Sequence[int]) -> float:
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         """Proportional to the tokens; dies or hangs where the path says so."""
         if self._behaviour == "abort":
             os.abort()
@@ -100,6 +135,18 @@ class Fake:
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """The same for each token."""
         return [DECODE_S] * len(tokens)
+
+    def first_token(self, text: str) -> FirstToken:
+        """The prefill and one decode."""
+        tokens = self.tokenize(text)
+        return FirstToken(seconds=self.prefill(tokens) + DECODE_S, prompt_tokens=len(tokens))
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """The shares of `NODES`; all the time is in them."""
+        if self._behaviour == "noprofile":
+            raise EngineRefused("the fake engine cannot time the parts of this model")
+        decode = _phase([DECODE_S] * len(answer), 1, events)
+        return Profile(prefill=_phase([self.prefill(prompt)], len(prompt), events), decode=decode)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Each token is `LIKELY` where it follows its predecessor in the alphabet."""
@@ -124,6 +171,13 @@ class Fake:
                 return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
         return Generation(text=self.detokenize(tokens), tokens=len(tokens), stopped=False)
 
+    def multiply(self, product: Product) -> ProductReport:
+        """Bytes and operations at a fixed rate a thread; a weight has a byte."""
+        size = product.rows * product.columns
+        one = max(size / READ_BYTES_PER_S, 2 * size * product.tokens / FLOPS)
+        seconds = tuple((2 * one / threads, one / threads, 2 * one / threads) for threads in product.threads)
+        return ProductReport(weight_bytes=size, layout="simulated", seconds=seconds)
+
     def close(self) -> None:
         """Nothing to free."""
 
@@ -134,6 +188,36 @@ class Fake:
     def __exit__(self, *error: object) -> None:
         """Close."""
         self.close()
+
+
+def _phase(plain: Sequence[float], tokens: int, events: bool) -> PhaseProfile:
+    passes = tuple(PROFILED * seconds for seconds in plain)
+    nodes = [
+        NodeCost(
+            op=op,
+            name=name,
+            weight=weight,
+            dtype="f32",
+            calls=len(passes),
+            flops=1e6 * tokens * len(passes) if op == "MUL_MAT" else 0.0,
+            bytes=1e6 * len(passes) if share else 0.0,
+            seconds=tuple(share * seconds for seconds in passes),
+        )
+        for op, name, weight, share in NODES
+    ]
+    return PhaseProfile(
+        seconds=passes,
+        nodes=tuple(nodes) if passes else (),
+        events=tuple(_events(passes[-1])) if events and passes else (),
+    )
+
+
+def _events(total_s: float) -> Iterator[NodeEvent]:
+    start = 0.0
+    for op, name, weight, share in NODES:
+        layer = 0 if "blk" in weight else None
+        yield NodeEvent(op=op, name=name, weight=weight, layer=layer, start_s=start, elapsed_s=share * total_s)
+        start += share * total_s
 
 
 def _score(tokens: Sequence[int]) -> Score:

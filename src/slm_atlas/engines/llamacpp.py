@@ -6,6 +6,7 @@ the worker's parent keeps; the sizes of its buffers are read from that log, sinc
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.metadata
 import itertools
@@ -20,8 +21,21 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import process
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
+from slm_atlas.engines import kernels, process, usage
+from slm_atlas.engines.base import (
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Profile,
+    Score,
+)
+from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
+from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 
@@ -39,8 +53,10 @@ _MAPPED = "_Mapped"
 _DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
 
 
-class LlamaCpp:
+class LlamaCpp(Partial):
     """The engine; see `slm_atlas.engines.base.Engine` for what each method does."""
+
+    name = "llamacpp"
 
     def __init__(self) -> None:
         self._log: list[str] = []
@@ -49,7 +65,10 @@ class LlamaCpp:
         lib.llama_backend_init()
         self._model: Any = None
         self._context: Any = None
+        self._watched: Any = None
+        self._recorder = Recorder()
         self._cached: list[int] = []
+        self._path = ""
         self._baseline_bytes = process.resident_bytes()
 
     def _on_log(self, level: int, text: bytes, _: object) -> None:
@@ -78,6 +97,8 @@ class LlamaCpp:
         """
         self.close()
         self._log.clear()
+        self._settings = settings
+        self._path = settings.path
         self._baseline_bytes = process.resident_bytes()
         start = time.perf_counter()
         self._load_model(settings)
@@ -135,9 +156,14 @@ class LlamaCpp:
             if kind == "model" and not buffer.endswith(_MAPPED) and buffer != "CPU":
                 sizes["repacked"] += size
         return MemoryReport(
-            **{f"{kind}_bytes": size for kind, size in sizes.items()},
+            model_bytes=sizes["model"],
+            repacked_bytes=sizes["repacked"],
+            kv_bytes=sizes["kv"],
+            compute_bytes=sizes["compute"],
+            output_bytes=sizes["output"],
             process_baseline_bytes=self._baseline_bytes,
             process_peak_bytes=process.peak_resident_bytes(),
+            usage=usage.usage(self._path),
         )
 
     # ---- text -------------------------------------------------------------------------------------------------
@@ -174,9 +200,9 @@ class LlamaCpp:
 
     # ---- time -------------------------------------------------------------------------------------------------
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Seconds until the logits of the last token are ready; the cache is emptied before the clock starts."""
-        self._forget(0)
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """Seconds until the logits of the last token are ready; the cache is cut to `depth` before the clock starts."""
+        self._cut(depth)
         given = (lib.llama_token * len(tokens))(*tokens)
         batch_size = lib.llama_n_batch(self._context)
         start = time.perf_counter()
@@ -185,8 +211,27 @@ class LlamaCpp:
             self._run(lib.llama_batch_get_one(chunk, len(chunk)))
         lib.llama_synchronize(self._context)
         elapsed = time.perf_counter() - start
-        self._cached = list(tokens)
+        self._cached += tokens
         return elapsed
+
+    def _cut(self, depth: int) -> None:
+        """Bring the cache to its first `depth` tokens, which a recurrent model must read again."""
+        if len(self._cached) < depth:
+            raise EngineRefused(f"{len(self._cached)} tokens are in the cache, not {depth}")
+        kept = self._cached[:depth]
+        self._forget(depth)
+        if len(self._cached) < depth:
+            self.prefill(kept)
+
+    def first_token(self, text: str) -> FirstToken:
+        """Tokenize, prefill, take the most likely token, detokenize it."""
+        start = time.perf_counter()
+        tokens = self.tokenize(text, special=True)
+        if len(tokens) >= lib.llama_n_ctx(self._context):
+            raise EngineRefused(f"{len(tokens)} tokens do not fit a context of {lib.llama_n_ctx(self._context)}")
+        self.prefill(tokens)
+        self.detokenize([int(np.argmax(self._logits(-1)))])
+        return FirstToken(seconds=time.perf_counter() - start, prompt_tokens=len(tokens))
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Seconds of each token, logits included."""
@@ -221,6 +266,44 @@ class LlamaCpp:
         else:
             lib.llama_memory_clear(memory, False)
             self._cached = []
+
+    # ---- time, node by node -----------------------------------------------------------------------------------
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """In a second context of the same weights, whose scheduler stops after every node (`cb_eval`)."""
+        with self._watching():
+            self._forget(0)
+            # A micro-batch a call: the next one would overwrite the nodes before they are read.
+            size = lib.llama_n_ubatch(self._context)
+            chunks = [self._watch(prompt[first : first + size]) for first in range(0, len(prompt), size)]
+            tokens = [[self._watch([token])] for token in answer]
+        return Profile(prefill=summarize([chunks], events=events), decode=summarize(tokens, events=events))
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """The context whose nodes are timed stands in for the plain one; it is made when first needed."""
+        if not self._watched:
+            logged = len(self._log)
+            params = _context_params(self._settings)
+            params.cb_eval = self._recorder.callback
+            self._watched = lib.llama_init_from_model(self._model, params)
+            if not self._watched:
+                raise EngineRefused(f"llama.cpp made no second context, to time nodes in: {self._complaint()}")
+            del self._log[logged:]  # `memory` speaks of the plain context
+        plain, cached = self._context, self._cached
+        self._context = self._watched
+        try:
+            yield
+        finally:
+            self._context, self._cached = plain, cached
+
+    def _watch(self, tokens: Sequence[int]) -> Pass:
+        given = (lib.llama_token * len(tokens))(*tokens)
+        batch = lib.llama_batch_get_one(given, len(tokens))
+        start = time.perf_counter_ns()
+        self._run(batch)
+        lib.llama_synchronize(self._context)
+        return Pass(start, time.perf_counter_ns(), self._recorder.take())
 
     # ---- meaning ----------------------------------------------------------------------------------------------
 
@@ -305,15 +388,22 @@ class LlamaCpp:
                 (logits,) = self._append([token])
         return Generation(text=text, tokens=len(tokens), stopped=False)
 
+    # ---- arithmetic without a model ---------------------------------------------------------------------------
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Seconds of a matrix product; raises `EngineRefused` for a type or a shape that ggml does not take."""
+        return kernels.multiply(product)
+
     # ---- life -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Free the context and the model."""
-        if self._context:
-            lib.llama_free(self._context)
+        for context in (self._context, self._watched):
+            if context:
+                lib.llama_free(context)
         if self._model:
             lib.llama_model_free(self._model)
-        self._context = self._model = None
+        self._context = self._watched = self._model = None
         self._cached = []
 
     def __enter__(self) -> Self:

@@ -6,7 +6,21 @@ from typing import IO
 
 import msgspec
 
-from slm_atlas.engines.base import EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score, Struct
+from slm_atlas.engines.base import (
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Profile,
+    Response,
+    Score,
+    ServerReport,
+    Struct,
+)
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -47,12 +61,27 @@ class Prefill(Struct, frozen=True, tag=True):
     """`Engine.prefill`."""
 
     tokens: list[int]
+    depth: int = 0
 
 
 class Decode(Struct, frozen=True, tag=True):
     """`Engine.decode`."""
 
     tokens: list[int]
+
+
+class Answer(Struct, frozen=True, tag=True):
+    """`Engine.first_token`."""
+
+    text: str
+
+
+class ProfileNodes(Struct, frozen=True, tag=True):
+    """`Engine.profile`."""
+
+    prompt: list[int]
+    answer: list[int]
+    events: bool
 
 
 class ScoreAll(Struct, frozen=True, tag=True):
@@ -70,7 +99,28 @@ class Generate(Struct, frozen=True, tag=True):
     stop: list[str]
 
 
-Request = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode | ScoreAll | Generate
+class Multiply(Struct, frozen=True, tag=True):
+    """`Engine.multiply`."""
+
+    product: Product
+
+
+class Connect(Struct, frozen=True, tag=True):
+    """`Engine.connect`."""
+
+    name: str
+    url: str
+
+
+class Respond(Struct, frozen=True, tag=True):
+    """`Engine.respond`."""
+
+    prompt: str
+    max_tokens: int
+
+
+Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Connect | Respond
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -86,7 +136,10 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Result = EngineInfo | LoadReport | MemoryReport | Generation | list[Score] | list[int] | list[float] | float | str
+Report = (
+    EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation | ServerReport | Response
+)
+Result = Report | list[Score] | list[int] | list[float] | float | str
 
 _LENGTH_BYTES = 8
 

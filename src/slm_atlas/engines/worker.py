@@ -15,16 +15,31 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import IO, Self, TypeVar
 
 import msgspec
 
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
-from slm_atlas.engines.base import Engine, EngineInfo, Generation, LoadReport, LoadSettings, MemoryReport, Score
-from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, UserError
+from slm_atlas.engines.base import (
+    Engine,
+    EngineInfo,
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Profile,
+    Response,
+    Score,
+    ServerReport,
+)
+from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
-ENGINES = ("llamacpp", "fake")
+ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
 """Names of the engines a worker can run."""
 LOG_TAIL_LINES = 20
 """Lines of the engine's log kept with a failure."""
@@ -41,6 +56,10 @@ class Worker:
         spin: threads wait for each other in a busy loop, as llama.cpp's do by default. That is fastest on an idle
             machine, and slower by orders of magnitude where another program wants a core: for measuring time alone.
 
+    Raises:
+        UserError: there is no such engine.
+        MissingExtra: it needs a package that is not installed.
+
     All methods raise `EngineRefused`, `EngineCrashed` or `EngineTimeout`, each with its cause and the log's tail.
     """
 
@@ -54,6 +73,8 @@ class Worker:
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
+        if engine == "transformers" and any(find_spec(module) is None for module in ("torch", "transformers")):
+            raise MissingExtra("The engine transformers", "transformers")
         self._deadline_s = deadline_s
         self._timed_out = False
         # The log is a file, not a pipe: nobody would empty a pipe while the parent waits.
@@ -94,13 +115,21 @@ class Worker:
         """The token that ends a text."""
         return self._call(msg.EndOfText(), int)
 
-    def prefill(self, tokens: Sequence[int]) -> float:
-        """Seconds to read the tokens, measured in the child."""
-        return self._call(msg.Prefill(tokens=list(tokens)), float)
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """See `Engine.prefill`."""
+        return self._call(msg.Prefill(tokens=list(tokens), depth=depth), float)
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Seconds of each token, measured in the child."""
         return self._call(msg.Decode(tokens=list(tokens)), list[float])
+
+    def first_token(self, text: str) -> FirstToken:
+        """See `Engine.first_token`."""
+        return self._call(msg.Answer(text=text), FirstToken)
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """Where the time goes, node by node."""
+        return self._call(msg.ProfileNodes(prompt=list(prompt), answer=list(answer), events=events), Profile)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Log probabilities of continuations."""
@@ -110,6 +139,18 @@ class Worker:
     def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
         """Continue the prompt greedily."""
         return self._call(msg.Generate(prompt=list(prompt), max_tokens=max_tokens, stop=list(stop)), Generation)
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Seconds of a matrix product, measured in the child."""
+        return self._call(msg.Multiply(product=product), ProductReport)
+
+    def connect(self, name: str, url: str) -> ServerReport:
+        """Find out how a server is asked."""
+        return self._call(msg.Connect(name=name, url=url), ServerReport)
+
+    def respond(self, prompt: str, *, max_tokens: int) -> Response:
+        """Have a server continue a prompt."""
+        return self._call(msg.Respond(prompt=prompt, max_tokens=max_tokens), Response)
 
     def close(self) -> None:
         """End the child: it sees the end of its input and leaves; one that does not is killed."""
@@ -228,17 +269,31 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def _make(start: msg.Start) -> Engine:
-    if start.engine == "fake":
-        from slm_atlas.engines.fake import Fake
-
-        return Fake()
-    from slm_atlas.engines.llamacpp import LlamaCpp
-
-    engine = LlamaCpp()
+    engine = _engine(start.engine)
     if start.memory_limit_bytes is not None:
         # After the import: the limit is for the model, and libraries map far more than they use.
         process.limit_memory(start.memory_limit_bytes)
     return engine
+
+
+def _engine(name: str) -> Engine:
+    match name:
+        case "fake":
+            from slm_atlas.engines.fake import Fake
+
+            return Fake()
+        case "endpoint":
+            from slm_atlas.engines.endpoint import Endpoint
+
+            return Endpoint()
+        case "transformers":
+            from slm_atlas.engines.transformers import Transformers
+
+            return Transformers()
+        case _:
+            from slm_atlas.engines.llamacpp import LlamaCpp
+
+            return LlamaCpp()
 
 
 def _answer(engine: Engine, request: msg.Request) -> msg.Result:
@@ -253,14 +308,24 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.detokenize(tokens)
         case msg.EndOfText():
             return engine.end_of_text()
-        case msg.Prefill(tokens=tokens):
-            return engine.prefill(tokens)
+        case msg.Prefill(tokens=tokens, depth=depth):
+            return engine.prefill(tokens, depth=depth)
         case msg.Decode(tokens=tokens):
             return engine.decode(tokens)
+        case msg.Answer(text=text):
+            return engine.first_token(text)
+        case msg.ProfileNodes(prompt=prompt, answer=answer, events=events):
+            return engine.profile(prompt, answer, events=events)
         case msg.ScoreAll(prefix=prefix, continuations=continuations):
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
             return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
+        case msg.Multiply(product=product):
+            return engine.multiply(product)
+        case msg.Connect(name=name, url=url):
+            return engine.connect(name, url)
+        case msg.Respond(prompt=prompt, max_tokens=max_tokens):
+            return engine.respond(prompt, max_tokens=max_tokens)
         case msg.Start():
             raise EngineRefused("the worker has started already")
 

@@ -95,7 +95,7 @@ def comparable(rows: Iterable[Row], *, metric: str, across_quantizations: bool =
     """The largest set of rows that measured a metric alike: same machine, engine, settings and quantization."""
     groups: dict[tuple[str, str, bytes, str], list[Row]] = defaultdict(list)
     for row in rows:
-        if metric in row.metrics:
+        if metric in row.metrics and row.params is not None:
             settings = msgspec.json.encode(row.settings, order="sorted")
             quantization = "" if across_quantizations else row.quantization
             groups[row.host, row.engine, settings, quantization].append(row)
@@ -106,7 +106,7 @@ def points(rows: Iterable[Row], metric: str) -> list[Point]:
     """One point a model: files of one architecture and one number of parameters are one, at their median."""
     twins: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in rows:
-        if metric in row.metrics:
+        if metric in row.metrics and row.params is not None:
             twins[row.architecture, row.params].append(row)
     return [
         Point(

@@ -33,8 +33,11 @@ SCORE_METRICS = ("acc", "exact_match", "acc_norm")
 ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 """What the engine allocates for a model; their sum is `engine_bytes`."""
 
-_NOT_SHAPE = frozenset({"path", "seed"})
-"""Settings that may differ between replicates of one measurement."""
+MIN_TOKENS = 20
+"""Fewer decoded tokens than this have no 95th percentile."""
+
+_NOT_SHAPE = frozenset({"path", "seed", "energy"})
+"""Settings that may differ between replicates of one measurement; the energy pass comes after all others."""
 
 
 class Dataset(NamedTuple):
@@ -98,8 +101,8 @@ class Row(Struct, frozen=True):
     """The name shown."""
     architecture: str
     """`general.architecture` of the file."""
-    params: int
-    """Parameters."""
+    params: int | None
+    """Parameters; None behind a server, which does not say."""
     quantization: str
     """The label of the file's mix of types."""
     forged: bool
@@ -147,7 +150,7 @@ def rows(dataset: Dataset) -> list[Row]:
         newest = max(evals[artifact, host], key=lambda run: run.started_at)
         costs[artifact, host, newest.engine, b"{}"] = []
     found = [_row(dataset, *key, runs, evals.get(key[:2], [])) for key, runs in costs.items()]
-    return sorted(found, key=lambda row: (row.params, row.name, row.quantization, row.host, row.n_runs))
+    return sorted(found, key=lambda row: (row.params or 0, row.name, row.quantization, row.host, row.n_runs))
 
 
 _Costs = dict[tuple[str, str, str, bytes], list[Run]]
@@ -193,8 +196,9 @@ def _row(
 def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
     """One number a metric: the median within the run, and what is derived from it.
 
-    Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, and `engine_bytes` (model, KV cache, compute and output
-    buffers together), each only where all it is derived from was measured.
+    Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, `decode_p95_s` (95th percentile of the tokens), and
+    `engine_bytes` (model, KV cache, compute and output buffers together), each only where all it is derived from was
+    measured.
     """
     series: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
@@ -204,6 +208,8 @@ def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
         summary["prefill_tokens_per_s"] = run.settings.get("n_prompt", PAPER_TOKENS) / summary["prefill_s"]
     if summary.get("decode_s"):
         summary["decode_tokens_per_s"] = 1 / summary["decode_s"]
+    if len(series["decode_s"]) >= MIN_TOKENS:
+        summary["decode_p95_s"] = statistics.quantiles(series["decode_s"], n=20)[-1]
     if all(part in summary for part in ENGINE_PARTS):
         summary["engine_bytes"] = sum(summary[part] for part in ENGINE_PARTS)
     return summary

@@ -76,20 +76,6 @@ def tensor_bytes(tensor: TensorInfo) -> int:
     return tensor.size // int(values) * int(size)
 
 
-def decode_bytes(header: Header) -> int:
-    """Bytes of weights read for one generated token: all, but for embeddings that are only looked up in."""
-    tied = not any(tensor.name == "output.weight" for tensor in header.tensors)
-    looked_up = _LOOKED_UP - {"token_embd.weight"} if tied else _LOOKED_UP
-    return sum(tensor_bytes(tensor) for tensor in header.tensors if tensor.name not in looked_up)
-
-
-def prefill_flops(header: Header) -> float:
-    """FLOPs of a prompt's token, at least: two for each weight of a matrix but the head, which the last alone needs."""
-    passed = _LOOKED_UP | {"output.weight"}
-    matrices = (tensor for tensor in header.tensors if len(tensor.shape) > 1 and tensor.name not in passed)
-    return 2.0 * sum(tensor.size for tensor in matrices)
-
-
 def type_name(number: int) -> str:
     """The name of a `ggml_type`."""
     try:

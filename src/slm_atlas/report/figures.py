@@ -113,7 +113,8 @@ def _latency_rows(rows: Sequence[Row], phase: str) -> list[dict[str, Any]]:
 
 def _identity(row: Row, label: str) -> dict[str, Any]:
     weights = "forged (random weights)" if row.forged else "real"
-    return {"model": label, "params_millions": row.params / 1e6, "quantization": row.quantization, "weights": weights}
+    millions = None if row.params is None else row.params / 1e6
+    return {"model": label, "params_millions": millions, "quantization": row.quantization, "weights": weights}
 
 
 def _scaled(estimate: Estimate, factor: float, unit: str) -> dict[str, Any]:

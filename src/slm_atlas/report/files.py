@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from slm_atlas import home
 
 if TYPE_CHECKING:
     from slm_atlas.report.figures import Figure
@@ -36,7 +37,4 @@ def picture(figure: Figure, form: Form) -> bytes:
 
 def write(path: Path, content: bytes) -> None:
     """Replace a file at once; its folder is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    home.replace_file(path, content)

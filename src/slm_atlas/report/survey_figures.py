@@ -126,7 +126,7 @@ def measure_figure(models: Sequence[Model], measure: Measure, period: Period = P
         return None
     medians = [msgspec.structs.asdict(row) for row in summary(models, measure, period) if row.n]
     caption = (
-        f"A tick a model; the point is the median of the {period}, the bar its 95% interval (bootstrap over models, "
+        f"A tick a model; the point is the median of the {period}, the bar its 95% interval (order statistics, "
         f"from three models on). Not published: {len(models) - len(rows)} of {len(models)}."
     )
     shown = [row["value"] for row in rows] + ([measure.reference] if measure.reference else [])

@@ -157,9 +157,15 @@ def score_table(rows: Sequence[Row]) -> Table:
 def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
     return (
         Cell(label, ("random weights" if row.forged else "real weights",), label.lower()),
-        Cell(units.format_count(row.params), (), row.params),
+        _params(row),
         Cell(row.quantization, (), row.quantization),
     )
+
+
+def _params(row: Row) -> Cell:
+    if row.params is None:
+        return Cell(NOT_MEASURED, ("not told by its server",))
+    return Cell(units.format_count(row.params), (), row.params)
 
 
 def _speed(row: Row, phase: str) -> Cell:
@@ -231,7 +237,7 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
     noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
     return Machine(
         host=host,
-        memory=units.format_bytes(host.memory_bytes),
+        memory=units.format_bytes(host.memory_bytes) if host.memory_bytes else "an unknown amount",
         engines=list(dict.fromkeys(run.engine for run in runs)),
         settings=list(dict.fromkeys(settings_text(shape(run.settings)) for run in costs)),
         ran=f"{len(runs)} runs in {took}, {_minute(started[0])} to {_minute(started[-1])} UTC",
@@ -281,7 +287,7 @@ def origins(dataset: Dataset) -> list[Origin]:
         for sha256 in dataset.artifacts
     }
     return [
-        Origin(artifact, units.format_bytes(artifact.size_bytes), _types(artifact), list(engines[sha256]))
+        Origin(artifact, _size(artifact), _types(artifact), list(engines[sha256]))
         for sha256, artifact in dataset.artifacts.items()
         if engines[sha256]
     ]
@@ -294,6 +300,10 @@ def _engine(text: str) -> str:
     'llamacpp, llama.cpp 0.5.0'
     """
     return ", ".join(text.split(" | ")[:2])
+
+
+def _size(artifact: Artifact) -> str:
+    return NOT_MEASURED if artifact.size_bytes is None else units.format_bytes(artifact.size_bytes)
 
 
 def _types(artifact: Artifact) -> list[str]:

@@ -1,16 +1,19 @@
 """The store of measurements: one SQLite file of append-only facts, keyed by content.
 
-`Store` adds and reads, `run_key` names what was measured, `export_*` and `import_jsonl` carry it elsewhere.
+`Store` adds and reads, `run_key` names what was measured, `export_*` and `import_jsonl` carry it elsewhere, and
+`import_llama_bench` takes in what llama.cpp's own benchmark measured.
 """
 
 from slm_atlas.store.db import Attempt, Store
-from slm_atlas.store.exchange import Imported, export_csv, export_jsonl, import_jsonl
+from slm_atlas.store.exchange import Imported, export_csv, export_jsonl, import_jsonl, is_export
 from slm_atlas.store.keys import content_hash, run_key
+from slm_atlas.store.llama_bench import Here, import_llama_bench, read_llama_bench
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
 
 __all__ = [
     "Artifact",
     "Attempt",
+    "Here",
     "Host",
     "Imported",
     "Run",
@@ -21,5 +24,8 @@ __all__ = [
     "export_csv",
     "export_jsonl",
     "import_jsonl",
+    "import_llama_bench",
+    "is_export",
+    "read_llama_bench",
     "run_key",
 ]

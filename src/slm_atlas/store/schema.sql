@@ -84,3 +84,15 @@ CREATE TRIGGER run_no_update BEFORE UPDATE ON run BEGIN SELECT RAISE(ABORT, 'run
 CREATE TRIGGER run_no_delete BEFORE DELETE ON run BEGIN SELECT RAISE(ABORT, 'run is append-only'); END;
 CREATE TRIGGER sample_no_update BEFORE UPDATE ON sample BEGIN SELECT RAISE(ABORT, 'sample is append-only'); END;
 CREATE TRIGGER sample_no_delete BEFORE DELETE ON sample BEGIN SELECT RAISE(ABORT, 'sample is append-only'); END;
+
+-- migration 2: a model behind a server does not say how large it is
+
+DROP TRIGGER artifact_no_update;
+ALTER TABLE artifact ADD COLUMN params_or_null INTEGER;
+ALTER TABLE artifact ADD COLUMN size_or_null INTEGER;
+UPDATE artifact SET params_or_null = params, size_or_null = size_bytes;
+ALTER TABLE artifact DROP COLUMN params;
+ALTER TABLE artifact DROP COLUMN size_bytes;
+ALTER TABLE artifact RENAME COLUMN params_or_null TO params;
+ALTER TABLE artifact RENAME COLUMN size_or_null TO size_bytes;
+CREATE TRIGGER artifact_no_update BEFORE UPDATE ON artifact BEGIN SELECT RAISE(ABORT, 'artifact is append-only'); END;

@@ -1,49 +1,28 @@
 """From a study to cells: the files it needs, and one cell for each run that must stand in the store.
 
 A cell's key is the content of what determines its result, so a cell that was measured before (by any study) is known.
-Runs of different models are interleaved in random blocks, one run of each model a block: drift of the machine then
-falls on all models alike.
+An arm is a model measured in one way. Runs of different arms are interleaved in random blocks, one run of each a block:
+drift of the machine then falls on all of them alike.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from slm_atlas.bench import BenchSettings, Work
-from slm_atlas.bench.protocol import PROTOCOL_VERSION
+from slm_atlas.bench import BenchSettings
+from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
+from slm_atlas.errors import UserError
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals import task_fingerprint
-from slm_atlas.models import locate
-from slm_atlas.models.fetch import Progress
-from slm_atlas.models.header import read_header
-from slm_atlas.models.identify import decode_bytes, identify, prefill_flops
 from slm_atlas.store import run_key
-from slm_atlas.store.records import Artifact, Host, RunKind
-from slm_atlas.studies.schema import Study, StudyModel
-
-
-class Subject(NamedTuple):
-    """A model file under study."""
-
-    path: Path
-    """The file."""
-    artifact: Artifact
-    """What it is."""
-    work: Work
-    """The least it must do, for the physical gate."""
-    suites: tuple[str, ...]
-    """Suites to evaluate it on."""
-
-    @property
-    def label(self) -> str:
-        """Name and quantization, as people see them."""
-        return f"{self.artifact.name} {self.artifact.quantization}"
+from slm_atlas.store.records import Host, RunKind
+from slm_atlas.studies.schema import Study
+from slm_atlas.studies.subjects import Subject
 
 
 class EvalTarget(NamedTuple):
@@ -83,36 +62,45 @@ class Cell(NamedTuple):
         return f"{self.subject.label}: run {self.replicate + 1}"
 
 
-def prepare(model: StudyModel, n_prompt: int, *, on_progress: Progress | None = None) -> Subject:
-    """The file of a model, forged or downloaded if it is not there, and what it is.
-
-    Raises:
-        UserError: no such model, no network, or not a whole GGUF.
-    """
-    located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
-    header = read_header(located.path)
-    work = Work(decode_bytes=decode_bytes(header), prefill_flops=prefill_flops(header) * n_prompt)
-    return Subject(located.path, identify(located.path, located.origin), work, model.suites)
-
-
 def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> list[Cell]:
     """All cells of a study, in the order in which they are run: costs in blocks, then tasks.
 
     What is named twice, or is the same file under two names, is measured once.
+
+    Raises:
+        UserError: a setting means nothing to the engine.
     """
+    _check_ignored(study, engine)
     cells = [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
     return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
 
 
+def _check_ignored(study: Study, engine: EngineInfo) -> None:
+    """A setting that would be ignored is refused: nobody shall believe that it was measured."""
+    default, arms = BenchSettings(), study.arms()
+    for name in IGNORED.get(engine.name, ()):
+        if any(getattr(arm, name) != getattr(default, name) for arm in arms):
+            option = f"--{name.removesuffix('_bytes').replace('_', '-')}"
+            raise UserError(f"{option} means nothing to the engine {engine.name}.", f"leave {option} out")
+
+
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
-    settings = {**msgspec.to_builtins(study.bench), "protocol": PROTOCOL_VERSION}
+    arms = [(subject, settings) for settings in study.arms() for subject in subjects]
+    # The first arm is measured twice a block: how far it differs from itself is the noise floor.
+    twin = arms[:1] if study.noise_floor else []
+    ignored = IGNORED.get(engine.name, ())
     for replicate in range(study.runs):
-        block = list(subjects)
+        block = [*((arm, replicate) for arm in arms), *((arm, study.runs + replicate) for arm in twin)]
         # Seeded, so that a resumed study keeps its order.
         random.Random(f"{study.name} {replicate}").shuffle(block)
-        for subject in block:
-            key = _key(RunKind.BENCH, subject, host, engine, settings, replicate)
-            yield Cell(key, RunKind.BENCH, subject, study.bench, settings, replicate)
+        for (subject, settings), number in block:
+            asked = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in ignored}
+            stored = {**asked, "protocol": PROTOCOL_VERSION}
+            if not settings.energy:
+                # The pass comes after all others: with it or without, a run is the same.
+                stored.pop("energy", None)
+            key = _key(RunKind.BENCH, subject, host, engine, stored, number)
+            yield Cell(key, RunKind.BENCH, subject, settings, stored, number)
 
 
 def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
@@ -146,4 +134,4 @@ def _key(
 
 def engine_text(engine: EngineInfo) -> str:
     """An engine in one line, as it is stored: name, version and build."""
-    return f"{engine.name} | {engine.version} | {engine.build}"
+    return engine.text

@@ -16,18 +16,34 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas import __version__
-from slm_atlas.bench import Ceilings, host_state, impossible, measure, measure_ceilings, noise
+from slm_atlas.bench import (
+    BenchSettings,
+    Ceilings,
+    calibrated,
+    host_state,
+    impossible,
+    measure,
+    measure_ceilings,
+    measure_requests,
+    noise,
+    read_calibration,
+)
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome
 from slm_atlas.evals import check_installed, evaluate_task
 from slm_atlas.evals import suite as find_suite
+from slm_atlas.models.served import parse
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
 from slm_atlas.studies.plan import Cell, EvalTarget, engine_text
+from slm_atlas.studies.schema import Precision
+from slm_atlas.studies.stopping import Stopping
 
 BENCH_DEADLINE_S = 900.0
 """Longest single call of a cost run."""
+REQUEST_DEADLINE_S = 300.0
+"""Longest single request to a server, its whole answer included."""
 EVAL_DEADLINE_S = 900.0
 """Longest single call of an evaluation."""
 
@@ -101,8 +117,10 @@ def pending(cells: Sequence[Cell], store: Store, *, retry_failed: bool = False) 
     return [cell for cell in cells if known[cell.key] not in settled]
 
 
-def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = False) -> None:
-    """Run what is pending, and store each cell as it ends.
+def run_cells(
+    cells: Sequence[Cell], session: Session, *, retry_failed: bool = False, precision: Precision | None = None
+) -> None:
+    """Run what is pending, and store each cell as it ends; with `precision`, not those whose arm needs them no more.
 
     Raises:
         MissingExtra: something is to be evaluated and lm-eval is not installed; nothing was run.
@@ -115,9 +133,12 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
     session.store.add_host(session.host)
     for subject in {cell.subject.artifact.sha256: cell.subject for cell in todo}.values():
         session.store.add_artifact(subject.artifact)
-    ceilings = measure_ceilings(usable_cores()) if any(cell.kind is RunKind.BENCH for cell in todo) else None
+    ceilings = _ceilings(session) if any(cell.kind is RunKind.BENCH for cell in todo) else None
     elapsed = _elapsed_before(cells, session.store)
+    stopping = Stopping(session.store, precision, [cell for cell in cells if cell.kind is RunKind.BENCH])
     for number, cell in enumerate(todo):
+        if cell.kind is RunKind.BENCH and stopping.settled(cell):
+            continue
         done = len(cells) - len(todo) + number
         following = todo[number + 1] if number + 1 < len(todo) else None
         session.listen(Started(cell, done, len(cells), _remaining(todo[number:], elapsed), following))
@@ -127,11 +148,18 @@ def run_cells(cells: Sequence[Cell], session: Session, *, retry_failed: bool = F
         session.listen(Finished(cell, run.outcome, run.cause, run.elapsed_s))
 
 
+def _ceilings(session: Session) -> Ceilings:
+    """What this machine can do at best: as calibrated, or else as measured now."""
+    known = read_calibration(session.host.id, session.engine.text)
+    return calibrated(measure_ceilings(usable_cores()), known)
+
+
 def _run(cell: Cell, session: Session, ceilings: Ceilings | None) -> tuple[Run, list[Sample]]:
     started, before, clock = datetime.now(UTC), host_state(), time.perf_counter()
     result = _attempt(cell, session, ceilings)
     after = host_state()
-    state = {"host_before": before, "host_after": after, "noise": noise(before, after)}
+    doubts = [] if cell.subject.work is None else noise(before, after)
+    state = {"host_before": before, "host_after": after, "noise": doubts}
     run = Run(
         key=cell.key,
         kind=cell.kind,
@@ -163,13 +191,29 @@ def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
 def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result:
     assert not isinstance(cell.target, EvalTarget)
     assert ceilings is not None
+    if cell.subject.work is None:
+        return _measure_server(cell.subject.artifact.origin, cell.target)
     limit = cell.target.memory_limit_bytes
     with Worker(session.engine.name, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True) as worker:
         measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
-    notes = {"granted": msgspec.to_builtins(measurement.load), "ceilings": msgspec.to_builtins(ceilings)}
-    refusal = impossible(measurement.samples, cell.subject.work, ceilings)
+    notes = {
+        "granted": msgspec.to_builtins(measurement.load),
+        "ceilings": msgspec.to_builtins(ceilings.of(cell.subject.work)),
+        "absent": measurement.absent,
+    }
+    refusal = impossible(measurement.samples, cell.subject.work, ceilings, n_prompt=cell.target.n_prompt)
     outcome = Outcome.OK if refusal is None else Outcome.REJECTED
     return _Result(outcome, refusal, "", measurement.samples, notes)
+
+
+def _measure_server(model: str, settings: BenchSettings) -> _Result:
+    served = parse(model)
+    with Worker("endpoint", deadline_s=REQUEST_DEADLINE_S) as worker:
+        found = measure_requests(worker, served.name, served.url, settings)
+    outcome = Outcome.OK if found.doubt is None else Outcome.REJECTED
+    return _Result(
+        outcome, found.doubt, "", found.samples, {**found.notes, "server": msgspec.to_builtins(found.server)}
+    )
 
 
 def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:

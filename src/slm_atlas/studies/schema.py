@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,15 @@ class StudyModel(Struct, frozen=True):
     """Suites of tasks to evaluate it on."""
 
 
+class Precision(Struct, frozen=True):
+    """When an arm has been measured well enough."""
+
+    half_width: Annotated[float, Meta(gt=0)] = 0.05
+    """Relative half-width of the 95 % interval of prefill and decode."""
+    min_runs: Annotated[int, Meta(ge=4)] = 5
+    """Runs before it is first asked."""
+
+
 class Study(Struct, frozen=True):
     """A set of measurements that belong together."""
 
@@ -45,10 +55,32 @@ class Study(Struct, frozen=True):
     """Fresh processes a model, the statistical unit of costs; 0: no costs are measured."""
     bench: BenchSettings = BenchSettings()
     """How a run measures costs."""
+    sweep: dict[str, tuple[int | bool | str | None, ...]] = {}
+    """Settings of a run that are varied, and their values: every combination is an arm."""
+    noise_floor: bool = False
+    """Measure the first arm twice a block, so that it is seen how far an arm differs from itself (A/A)."""
+    precision: Precision | None = None
+    """When to stop before all runs are done; None: not before."""
+    disk_bytes: Annotated[int, Meta(gt=0)] | None = None
+    """Forge and measure in groups of models whose files take no more than this, and remove each group's files."""
     eval_context: int = 2048
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
+
+    def arms(self) -> tuple[BenchSettings, ...]:
+        """The settings of every arm: the study's, with each combination of what is varied.
+
+        Raises:
+            UserError: what is varied is not a setting, or has a value it cannot have.
+        """
+        base = msgspec.to_builtins(self.bench)
+        varied = [dict(zip(self.sweep, values, strict=True)) for values in product(*self.sweep.values())]
+        try:
+            return tuple(msgspec.convert({**base, **values}, BenchSettings) for values in varied)
+        except msgspec.ValidationError as error:
+            known = ", ".join(BenchSettings.__struct_fields__)
+            raise UserError(f"The sweep of {self.name}: {error}.", f"vary one of {known}") from None
 
 
 def builtin_names() -> list[str]:

@@ -72,9 +72,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     median: float | None
     """The median; None: published for none of them."""
     low: float | None
-    """Lower end of the median's 95% interval (bootstrap over models)."""
+    """Lower end of the median's 95% interval (order statistics)."""
     high: float | None
-    """Upper end of the median's 95% interval (bootstrap over models)."""
+    """Upper end of the median's 95% interval (order statistics)."""
     least: float | None
     """The least."""
     most: float | None

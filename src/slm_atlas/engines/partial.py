@@ -1,0 +1,98 @@
+"""What an engine answers to what it does not do: a refusal, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn, Self
+
+from slm_atlas.engines.base import (
+    FirstToken,
+    Generation,
+    LoadReport,
+    LoadSettings,
+    MemoryReport,
+    Product,
+    ProductReport,
+    Profile,
+    Response,
+    Score,
+    ServerReport,
+)
+from slm_atlas.errors import EngineRefused
+
+
+class Partial:
+    """An engine that refuses everything; one that does a part of the protocol overrides that part."""
+
+    name = "this one"
+    """The engine's name, in its refusals."""
+
+    def load(self, settings: LoadSettings) -> LoadReport:
+        """Refuse."""
+        self._refuse("load model files")
+
+    def memory(self) -> MemoryReport:
+        """Refuse."""
+        self._refuse("know the memory of what it runs")
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Refuse."""
+        self._refuse("tokenize")
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Refuse."""
+        self._refuse("detokenize")
+
+    def end_of_text(self) -> int:
+        """Refuse."""
+        self._refuse("know the end of text")
+
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """Refuse."""
+        self._refuse("time a prefill alone")
+
+    def decode(self, tokens: Sequence[int]) -> list[float]:
+        """Refuse."""
+        self._refuse("append given tokens")
+
+    def first_token(self, text: str) -> FirstToken:
+        """Refuse."""
+        self._refuse("answer a text")
+
+    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+        """Refuse."""
+        self._refuse("time parts of a model")
+
+    def multiply(self, product: Product) -> ProductReport:
+        """Refuse."""
+        self._refuse("time a matrix product alone")
+
+    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+        """Refuse."""
+        self._refuse("score")
+
+    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
+        """Refuse."""
+        self._refuse("generate from token ids")
+
+    def connect(self, name: str, url: str) -> ServerReport:
+        """Refuse."""
+        self._refuse("speak to servers")
+
+    def respond(self, prompt: str, *, max_tokens: int) -> Response:
+        """Refuse."""
+        self._refuse("speak to servers")
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+        self.close()
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise EngineRefused(f"the engine '{self.name}' does not {what}")

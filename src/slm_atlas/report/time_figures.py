@@ -1,0 +1,132 @@
+"""Where the time of inference goes, as the survey's Figure 10 shows it: stacked shares, by part and by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from slm_atlas.catalog import paper
+from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
+from slm_atlas.report.figures import Figure
+
+PART_COLORS = {
+    "embedding": "#7b5a3a",
+    "attention": COLORS[0],
+    "mixer": COLORS[3],
+    "ffn": COLORS[1],
+    "norm": COLORS[5],
+    "lm_head": COLORS[2],
+    "other": GREY,
+}
+"""Of each part, in the order in which they are stacked from below."""
+REST = "all others"
+"""The operators that have no colour of their own."""
+PAPER = "paper"
+"""The source of the survey's own numbers."""
+MEASURED = "here"
+"""The source of what was measured."""
+_OPERATORS = 5
+
+
+def part_figure(rows: Rows, caption: str) -> Figure:
+    """Figure 10a: shares by part.
+
+    Args:
+        rows: `model`, `phase`, `source` (`MEASURED` or `PAPER`), `label`, `share`, `low`, `high`, `n`.
+        caption: how they were measured.
+    """
+    shown = [part for part in PART_COLORS if any(row["label"] == part and row["share"] for row in rows)]
+    colors = {part: PART_COLORS[part] for part in shown}
+    title = "Share of the time, by part of the model"
+    return _figure("profile-parts", title, caption, rows, colors)
+
+
+def operator_figure(rows: Rows, caption: str) -> Figure:
+    """Figure 10b: shares by operator, those that take least together.
+
+    Args:
+        rows: as of `part_figure`.
+        caption: how they were measured.
+    """
+    most = {row["label"]: 0.0 for row in rows}
+    for row in rows:
+        most[row["label"]] = max(most[row["label"]], row["share"])
+    names = sorted(most, key=lambda name: -most[name])[:_OPERATORS]
+    colors = dict(zip([*names, REST], [*(color for color in COLORS if color != GREY), GREY], strict=False))
+    return _figure("profile-operators", "Share of the time, by operator", caption, _with_rest(rows, names), colors)
+
+
+def _with_rest(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of these names, and one for all others of the same bar; of a sum no interval is known."""
+    kept = [dict(row) for row in rows if row["label"] in names]
+    rest: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in (row for row in rows if row["label"] not in names):
+        bar = (row["model"], row["phase"], row["source"])
+        sum_of = rest.setdefault(bar, {**row, "label": REST, "share": 0.0, "low": None, "high": None})
+        sum_of["share"] += row["share"]
+    return kept + list(rest.values())
+
+
+def paper_rows(models: Sequence[str]) -> list[dict[str, Any]]:
+    """The survey's Figure 10a of these models, as far as it shows them."""
+    return [
+        {"model": model, "phase": phase, "source": PAPER, "label": part, "share": share, **_NO_INTERVAL}
+        for model, phases in paper.figure(10)["fig10a_by_part"].items()
+        if model in models
+        for phase, shares in phases.items()
+        for part, share in shares.items()
+    ]
+
+
+_NO_INTERVAL: dict[str, Any] = {"low": None, "high": None, "n": None}
+
+
+def _figure(name: str, title: str, caption: str, rows: Rows, colors: dict[str, str]) -> Figure:
+    spec = _stacked(title, rows, colors)
+    return Figure(name=name, title=title, caption=caption, spec=spec, rows=[dict(row) for row in rows])
+
+
+def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
+    """A panel a model, a bar a phase (and the survey's beside it), stacked from shares with the larger ones named."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    placed = _placed(rows, list(colors))
+    bars = list(dict.fromkeys(row["bar"] for row in sorted(placed, key=_bar_order)))
+    x = alt.X("bar:N", title=None, sort=bars, axis=alt.Axis(labelAngle=0, ticks=False, labelExpr=_TWO_LINES))
+    y = alt.Y("top:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+    scale = alt.Scale(domain=list(colors), range=list(colors.values()))
+    color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", columns=len(colors)))
+    paler = alt.condition(f"datum.source == '{PAPER}'", alt.value(0.78), alt.value(1.0))
+    panels = []
+    for model in models:
+        base = alt.Chart(inline([row for row in placed if row["model"] == model])).encode(x=x)
+        tips = tooltips(placed, "model", "phase", "source", "label", "share", "low", "high", "n")
+        block = base.mark_bar(width=alt.RelativeBandSize(0.72)).encode(
+            y=y, y2="bottom:Q", color=color, opacity=paler, tooltip=tips
+        )
+        text = base.transform_filter("datum.share >= 0.03").mark_text(color="white", fontSize=11)
+        named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"))
+        panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
+    return finished(alt.hconcat(*panels, spacing=36).properties(title=title))
+
+
+_TWO_LINES = "split(datum.label, ', ')"
+
+
+def _bar_order(row: dict[str, Any]) -> tuple[bool, bool]:
+    return row["phase"] != "prefill", row["source"] == PAPER
+
+
+def _placed(rows: Rows, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Each share with the bar it is in, and where it begins and ends there."""
+    heights: dict[tuple[str, str], float] = {}
+    placed = []
+    for row in sorted((row for row in rows if row["share"]), key=lambda row: labels.index(row["label"])):
+        bar = row["phase"] if row["source"] == MEASURED else f"{row['phase']}, {row['source']}"
+        bottom = heights.get((row["model"], bar), 0.0)
+        top = heights[row["model"], bar] = bottom + row["share"]
+        # Rounding must not push the last block over the end of the axis.
+        ends = {"bottom": min(bottom, 1.0), "top": min(top, 1.0), "middle": (bottom + top) / 2}
+        placed.append({**row, "bar": bar, **ends})
+    return placed

