@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_atlas.bench import Ceilings
-from slm_atlas.bench.operators import EMPTY, Breakdown, breakdown, observe
+from slm_atlas.bench.operators import Breakdown, breakdown, observe
 from slm_atlas.bench.parts import OTHER, PARTS, part_of
 from slm_atlas.bench.trace import chrome_trace
 from slm_atlas.catalog.architecture import Part
-from slm_atlas.engines import NodeCost, NodeEvent, PhaseProfile
+from slm_atlas.engines import EMPTY, NodeCost, NodeEvent, PhaseProfile
 
 
 def cost(op: str, name: str, seconds: list[float], *, weight: str = "", calls: int = 1, flops: float = 0.0) -> NodeCost:

@@ -10,11 +10,11 @@ import pytest
 from slm_atlas.anatomy import Part, inventory
 from slm_atlas.anatomy.costs import flops_per_token
 from slm_atlas.bench import BenchSettings
-from slm_atlas.bench.operators import EMPTY, breakdown
+from slm_atlas.bench.operators import breakdown
 from slm_atlas.bench.parts import part_of, parts_of
 from slm_atlas.bench.profiling import Profiled, profile
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.engines import LoadSettings, PhaseProfile, Profile, Worker
+from slm_atlas.engines import EMPTY, LoadSettings, PhaseProfile, Profile, Worker
 from slm_atlas.errors import EngineRefused, UserError
 
 pytestmark = pytest.mark.engine

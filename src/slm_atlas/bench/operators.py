@@ -18,11 +18,8 @@ import msgspec
 
 from slm_atlas.bench.parts import PARTS, part_of
 from slm_atlas.catalog.architecture import Part
-from slm_atlas.engines import NodeCost, PhaseProfile
+from slm_atlas.engines import EMPTY, NodeCost, PhaseProfile
 from slm_atlas.stats import Estimate, median_estimate
-
-EMPTY = frozenset({"NONE", "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
-"""Operations that compute nothing."""
 
 
 class Ceilings(Protocol):

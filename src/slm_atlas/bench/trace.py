@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from slm_atlas.bench.operators import EMPTY
 from slm_atlas.bench.parts import part_of
 from slm_atlas.catalog.architecture import Part
-from slm_atlas.engines import NodeEvent
+from slm_atlas.engines import EMPTY, NodeEvent
 
 _OUTSIDE = 0
 """The thread of nodes that belong to no layer."""

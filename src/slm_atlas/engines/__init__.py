@@ -1,6 +1,7 @@
 """Engines run a model: llama.cpp, transformers, a server, a fake one for tests; each in a worker of its own."""
 
 from slm_atlas.engines.base import (
+    EMPTY,
     Engine,
     EngineInfo,
     Generation,
@@ -22,6 +23,7 @@ from slm_atlas.engines.base import (
 from slm_atlas.engines.worker import ENGINES, Worker
 
 __all__ = [
+    "EMPTY",
     "ENGINES",
     "Engine",
     "EngineInfo",

@@ -166,6 +166,10 @@ class FirstToken(Struct, frozen=True):
     """Tokens of the prompt."""
 
 
+EMPTY = frozenset({"NONE", "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
+"""Operations of a compute graph that compute nothing (`ggml_op_is_empty`)."""
+
+
 class NodeCost(Struct, frozen=True):
     """What the nodes of the compute graph cost that are alike in all but their layer."""
 

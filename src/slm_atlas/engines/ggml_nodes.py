@@ -22,7 +22,7 @@ from typing import NamedTuple
 import llama_cpp.llama_cpp as lib
 from llama_cpp._ggml import libggml
 
-from slm_atlas.engines.base import NodeCost, NodeEvent, PhaseProfile
+from slm_atlas.engines.base import EMPTY, NodeCost, NodeEvent, PhaseProfile
 from slm_atlas.errors import EngineRefused
 
 for _name, _result, _argument in (
@@ -166,9 +166,6 @@ def _operand(address: int) -> Operand:
 
 
 # ---- what a node costs ------------------------------------------------------------------------------------------
-
-EMPTY = ("NONE", "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE")
-"""Operations that compute nothing (`ggml_op_is_empty`)."""
 
 
 def flops(node: Node) -> float:
