@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from slm_atlas import home
+from slm_atlas.store import reference_names
 
 from .atlas import copies, document, slm, tables, write_study, wrong
 
@@ -128,3 +129,16 @@ def test_llama_bench_on_a_file_of_ours_is_a_result_of_that_file(tiny_model: Path
     (tmp_path / "theirs.json").write_text(json.dumps(tests))
     slm("results", "import", tmp_path / "theirs.json")
     assert {row["name"] for row in document("results", "list")} == {"Tiny"}
+
+
+def test_a_reference_that_comes_with_the_package_is_imported_once() -> None:
+    (name,) = reference_names()
+    added = document("results", "import", f"builtin:{name}")
+    assert added["runs"] >= 165, "55 shapes of the survey, three runs each"
+    assert document("results", "import", f"builtin:{name}") == {"artifacts": 0, "hosts": 0, "runs": 0}
+    rows = document("results", "list")
+    assert {row["name"] for row in rows} >= {"Phi-2", "Gemma-2B", "MiniCPM3-4B"}
+
+
+def test_a_reference_that_is_not_there_is_told_with_those_that_are() -> None:
+    assert f"builtin:{reference_names()[0]}" in wrong("results", "import", "builtin:mine")

@@ -121,11 +121,15 @@ def export_results(path: Path) -> None:
 def import_results(path: Path, json: bool) -> None:
     """Add results from PATH: another device's export (.jsonl), or what llama-bench wrote with -o json or -o jsonl.
 
-    What is known already is not added twice. A model that llama-bench measured is known by its content where its file
-    is on this disk, else by its name, type and size.
+    builtin:NAME is a reference that comes with SLM Atlas, measured on a quiet machine; a wrong NAME lists them. What
+    is known already is not added twice. A model that llama-bench measured is known by its content where its file is on
+    this disk, else by its name, type and size.
     """
+    from slm_atlas.store import REFERENCE_PREFIX, reference_path
+
+    source = reference_path(str(path)) if str(path).startswith(REFERENCE_PREFIX) else path
     with Store(home.store_path()) as store:
-        added = _import(store, path)
+        added = _import(store, source)
     if json:
         print_json(added._asdict())
     else:

@@ -9,8 +9,11 @@ from slm_atlas.store.exchange import Imported, export_csv, export_jsonl, import_
 from slm_atlas.store.keys import content_hash, run_key
 from slm_atlas.store.llama_bench import Here, import_llama_bench, read_llama_bench
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
+from slm_atlas.store.reference import PREFIX as REFERENCE_PREFIX
+from slm_atlas.store.reference import reference_names, reference_path
 
 __all__ = [
+    "REFERENCE_PREFIX",
     "Artifact",
     "Attempt",
     "Here",
@@ -27,5 +30,7 @@ __all__ = [
     "import_llama_bench",
     "is_export",
     "read_llama_bench",
+    "reference_names",
+    "reference_path",
     "run_key",
 ]
