@@ -87,8 +87,8 @@ def _caption(data: Rows, models: int) -> str:
     return (
         f"The {models} models of Figure 7 whose shape was measured here, {PAPER_TOKENS} tokens read and {PAPER_TOKENS} "
         "written (random weights here). The machines differ, so the numbers do; whether the order of the models is the "
-        f"same is what Spearman's rank correlation tells (1: the same): {', '.join(orders)}. The survey's memory is the "
-        "sum of the engine's buffers, ours the peak of the process."
+        f"same is what Spearman's rank correlation tells (1: the same): {', '.join(orders)}. The survey's memory is "
+        "the sum of the engine's buffers, ours the peak of the process."
     )
 
 
