@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import Outcome
 from slm_atlas.store import Store
 from slm_atlas.studies import Cell, Event, Finished, Precision, Session, Study, Subject, plan, run_cells
-from slm_atlas.studies.stopping import Stopped, Stopping
+from slm_atlas.studies.stopping import Stopping
 
 from .subjects import ENGINE, HOST, study, subject
 
@@ -23,14 +25,12 @@ def run(store: Store, found: Study, *subjects: Subject) -> tuple[list[Cell], lis
 
 
 def test_a_steady_arm_stops_at_the_least_number_of_runs(tmp_path: Path) -> None:
-    import msgspec
-
     found = msgspec.structs.replace(study(STEADY, runs=12), precision=Precision(half_width=0.05, min_runs=4))
     with Store(tmp_path / "atlas.db") as store:
         cells, events = run(store, found, STEADY)
         assert sum(isinstance(event, Finished) for event in events) == 4
         stopping = Stopping(store, found.precision, cells)
-        assert stopping.verdict(cells[-1]) is Stopped.NARROW
+        assert stopping.settled(cells[-1])
         assert all(run.outcome is Outcome.OK for run in store.runs())
 
 

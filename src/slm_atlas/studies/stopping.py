@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from enum import StrEnum
 
 from slm_atlas.errors import Outcome
 from slm_atlas.stats import relative_half_width
@@ -19,15 +18,6 @@ from slm_atlas.studies.schema import Precision
 
 METRICS = ("prefill_s", "decode_s")
 """The series whose intervals must be narrow."""
-
-
-class Stopped(StrEnum):
-    """Why no more runs of an arm are made."""
-
-    NARROW = "narrow enough"
-    """All its intervals are as narrow as asked."""
-    BUDGET = "all runs done"
-    """They are not, and its runs are used up."""
 
 
 class Stopping:
@@ -45,10 +35,6 @@ class Stopping:
             return False
         widths = self._widths(cell)
         return bool(widths) and max(widths) <= self._precision.half_width
-
-    def verdict(self, cell: Cell) -> Stopped:
-        """Why an arm has no more runs."""
-        return Stopped.NARROW if self.settled(cell) else Stopped.BUDGET
 
     def _widths(self, cell: Cell) -> list[float]:
         """Relative half-widths of the arm's intervals; none before it has runs enough."""
