@@ -128,7 +128,9 @@ def test_a_run_adds_up(run: Profiled) -> None:
         assert 0 < observed.empty_s < observed.timed_s
         found = breakdown([observed])
         assert sum(line.seconds for line in found.parts) == pytest.approx(observed.plain_s)
-        assert found.operators[0].label == "MUL_MAT"
+        # Which takes longest is the machine's affair; most time first is ours.
+        assert {"MUL_MAT", "RMS_NORM"} <= {line.label for line in found.operators}
+        assert list(found.operators) == sorted(found.operators, key=lambda line: -line.share.value)
         assert {line.label for line in found.parts} >= {"embedding", "attention", "ffn", "norm", "lm_head"}
 
 
