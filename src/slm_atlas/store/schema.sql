@@ -96,3 +96,21 @@ ALTER TABLE artifact DROP COLUMN size_bytes;
 ALTER TABLE artifact RENAME COLUMN params_or_null TO params;
 ALTER TABLE artifact RENAME COLUMN size_or_null TO size_bytes;
 CREATE TRIGGER artifact_no_update BEFORE UPDATE ON artifact BEGIN SELECT RAISE(ABORT, 'artifact is append-only'); END;
+
+-- migration 3: answers of an evaluation in flight, so that one that was killed goes on where it was
+
+-- No run refers to them: a task that ended has all of it in its samples.
+CREATE TABLE answer (
+    key         TEXT PRIMARY KEY NOT NULL,
+    artifact    TEXT NOT NULL REFERENCES artifact (sha256),
+    host        TEXT NOT NULL REFERENCES host (id),
+    engine      TEXT NOT NULL,
+    settings    TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    prompt_hash TEXT NOT NULL,
+    value       TEXT NOT NULL,
+    recorded_at TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TRIGGER answer_no_update BEFORE UPDATE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
+CREATE TRIGGER answer_no_delete BEFORE DELETE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
