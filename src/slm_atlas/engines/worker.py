@@ -37,6 +37,7 @@ from slm_atlas.engines.base import (
     Score,
     ServerReport,
 )
+from slm_atlas.engines.cores import affinity, pin
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
 ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
@@ -55,6 +56,7 @@ class Worker:
         memory_limit_bytes: most bytes the child may map (mapped files count); None: no limit.
         spin: threads wait for each other in a busy loop, as llama.cpp's do by default. That is fastest on an idle
             machine, and slower by orders of magnitude where another program wants a core: for measuring time alone.
+        cores: logical cores to pin the engine's threads to, one each; None: the system places them.
 
     Raises:
         UserError: there is no such engine.
@@ -70,6 +72,7 @@ class Worker:
         deadline_s: float = 600.0,
         memory_limit_bytes: int | None = None,
         spin: bool = False,
+        cores: Sequence[int] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
@@ -81,7 +84,9 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         self._child = _spawn(self._log, spin=spin)
         try:
-            self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
+            pinned = None if cores is None else list(cores)
+            start = msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes, cores=pinned)
+            self._info = self._call(start, EngineInfo)
         except BaseException:
             self.close()
             raise
@@ -269,6 +274,8 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def _make(start: msg.Start) -> Engine:
+    if start.cores is not None:
+        pin(start.cores)
     engine = _engine(start.engine)
     if start.memory_limit_bytes is not None:
         # After the import: the limit is for the model, and libraries map far more than they use.
@@ -299,7 +306,7 @@ def _engine(name: str) -> Engine:
 def _answer(engine: Engine, request: msg.Request) -> msg.Result:
     match request:
         case msg.Load(settings=settings):
-            return engine.load(settings)
+            return msgspec.structs.replace(engine.load(settings), cores=affinity())
         case msg.Memory():
             return engine.memory()
         case msg.Tokenize(text=text, special=special):
