@@ -64,9 +64,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whose intervals: each arm's own, or of its ratio to the first arm.",
 )
-@click.option(
-    "--budget", type=duration, help="Begin no block after so long (10m) of runs, resumed ones included."
-)
+@click.option("--budget", type=duration, help="Begin no block after so long (10m) of runs, resumed ones included.")
 @click.option(
     "--repeat/--no-repeat",
     default=True,

@@ -34,17 +34,12 @@ def affinity() -> list[int] | None:
 
 
 def choose_cores(threads: int, root: Path = ROOT) -> list[int] | str:
-    """A logical core for each thread, or why there is none.
-
-    Args:
-        threads: how many; 0: as many as there are.
-        root: where the system's files are.
-    """
+    """A logical core for each of so many threads, or why there is none."""
     usable = affinity()
     if usable is None:
         return NOT_HERE
-    chosen = ranked(usable, root)[: threads or len(usable)]
-    return chosen if len(chosen) >= threads else f"{threads} threads and {len(usable)} cores"
+    chosen = ranked(usable, root)[:threads]
+    return chosen if len(chosen) == threads else f"{threads} threads and {len(usable)} cores"
 
 
 def ranked(usable: Collection[int], root: Path = ROOT) -> list[int]:

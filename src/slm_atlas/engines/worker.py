@@ -254,15 +254,22 @@ def _describe_exit(status: int) -> str:
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until there are no more."""
     engine: Engine | None = None
+    granted: list[int] | None = None
     while (body := msg.read_frame(requests)) is not None:
         request = msgspec.msgpack.decode(body, type=msg.Request)
         try:
             if isinstance(request, msg.Start):
+                if request.cores is not None:
+                    pin(request.cores)
+                # Now: once its threads are bound, the engine's first thread speaks for itself alone.
+                granted = affinity()
                 engine = _make(request)
                 result: object = engine.describe()
             else:
                 assert engine is not None
                 result = _answer(engine, request)
+                if isinstance(result, LoadReport):
+                    result = msgspec.structs.replace(result, cores=granted)
             reply: msg.Reply = msg.Done(result=msgspec.Raw(msgspec.msgpack.encode(result)))
         except EngineRefused as refusal:
             reply = msg.Refused(cause=refusal.cause)
@@ -274,8 +281,6 @@ def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
 
 
 def _make(start: msg.Start) -> Engine:
-    if start.cores is not None:
-        pin(start.cores)
     engine = _engine(start.engine)
     if start.memory_limit_bytes is not None:
         # After the import: the limit is for the model, and libraries map far more than they use.
@@ -306,7 +311,7 @@ def _engine(name: str) -> Engine:
 def _answer(engine: Engine, request: msg.Request) -> msg.Result:
     match request:
         case msg.Load(settings=settings):
-            return msgspec.structs.replace(engine.load(settings), cores=affinity())
+            return engine.load(settings)
         case msg.Memory():
             return engine.memory()
         case msg.Tokenize(text=text, special=special):

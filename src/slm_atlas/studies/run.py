@@ -41,7 +41,7 @@ from slm_atlas.studies.blocks import Agenda, Turn
 from slm_atlas.studies.plan import Cell, EvalTarget, engine_text
 from slm_atlas.studies.schema import Precision
 from slm_atlas.studies.stopping import Stopping
-from slm_atlas.studies.threads import pinned, unpinned
+from slm_atlas.studies.threads import pinned, resolved, unpinned
 
 BENCH_DEADLINE_S = 900.0
 """Longest single call of a cost run."""
@@ -230,7 +230,7 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     limit, cores = cell.target.memory_limit_bytes, pinned(cell.target)
     engine = session.engine.name
     with Worker(engine, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True, cores=cores) as worker:
-        measurement = measure(worker, str(cell.subject.path), cell.target, seed=cell.replicate)
+        measurement = measure(worker, str(cell.subject.path), resolved(cell.target), seed=cell.replicate)
     notes = {
         "granted": msgspec.to_builtins(measurement.load),
         "ceilings": msgspec.to_builtins(ceilings.of(cell.subject.work)),

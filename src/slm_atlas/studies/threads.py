@@ -67,13 +67,21 @@ def probed_knee(subject: Subject, bench: BenchSettings, engine: str) -> Knee:
     return find_knee(start, str(subject.path), bench, usable_cores())
 
 
+def resolved(settings: BenchSettings) -> BenchSettings:
+    """The settings, with a number of threads where they are pinned.
+
+    An engine whose first thread has a core of its own would believe that there is one core.
+    """
+    return msgspec.structs.replace(settings, threads=settings.threads or usable_cores()) if settings.pin else settings
+
+
 def pinned(settings: BenchSettings) -> list[int] | None:
     """The cores that the threads of a run are pinned to; None where they are not."""
-    cores = choose_cores(settings.threads) if settings.pin else None
+    cores = choose_cores(resolved(settings).threads) if settings.pin else None
     return cores if isinstance(cores, list) else None
 
 
 def unpinned(settings: BenchSettings) -> dict[str, str]:
     """Why threads that should be pinned are not, as a run's record has it."""
-    cores = choose_cores(settings.threads) if settings.pin else None
+    cores = choose_cores(resolved(settings).threads) if settings.pin else None
     return {"pin": cores} if isinstance(cores, str) else {}
