@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -273,6 +274,16 @@ class TestNoise:
         assert before.own_s is not None
         assert after.own_s is not None
         assert after.own_s - before.own_s > 0.2
+
+    def test_another_program_is_not_our_own(self) -> None:
+        before = host_state()
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+            time.sleep(0.8)
+            after = host_state()
+            other.kill()
+        values = (before.busy_s, after.busy_s, before.own_s, after.own_s)
+        busy, busy_after, own, own_after = (value or 0.0 for value in values)
+        assert (busy_after - busy) - (own_after - own) > 0.2
 
     def test_all_disturbances_are_told(self) -> None:
         assert len(noise(QUIET, later(cpu_pressure=50.0, load_1min=9.0, on_battery=True))) == 3

@@ -44,7 +44,7 @@ MAX_STEAL_SHARE = 0.01
 MIN_STEAL_TICKS = 5
 """A tick is 10 ms: fewer say more of the clock than of the neighbours."""
 MAX_FOREIGN_SHARE = 0.05
-"""Of the processor's time, that other programs took while a run was made. An idle desktop takes one or two percent."""
+"""Of the processor's time, that other programs took while a run was made: more than two runs of one model differ by."""
 MIN_FOREIGN_S = 0.1
 """Ten ticks: the system's count of one core may be off by a tick or two."""
 MAX_CPU_PRESSURE = 10.0

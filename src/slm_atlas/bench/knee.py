@@ -52,6 +52,8 @@ class Knee(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Most threads that were tried."""
     probes: tuple[Probe, ...]
     """What was measured."""
+    disturbed: tuple[str, ...] = ()
+    """What took the machine from the probes: the knee may be too low."""
 
 
 def find_knee(

@@ -172,7 +172,10 @@ def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgr
         return None
     took = {probe.threads: probe.prefill_s + knee.n_gen * probe.decode_s for probe in knee.probes}
     times = ", ".join(f"{format_seconds(seconds)} with {threads}" for threads, seconds in took.items())
-    progress.say(f"{subject.label}: {knee.threads} threads are enough (prompt and answer take {times}).")
+    enough = "1 thread is" if knee.threads == 1 else f"{knee.threads} threads are"
+    progress.say(f"{subject.label}: {enough} enough (prompt and answer take {times}).")
+    for doubt in knee.disturbed:
+        progress.say(f"The knee may lie higher. {doubt} Set it by hand with --threads N.")
     return knee
 
 
@@ -195,10 +198,11 @@ def _say_doubts(dataset: Dataset) -> None:
         say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")
     repeats = [run for run in costs if is_repeat(run)]
     if repeats:
-        say(f"{len(repeats)} runs were repeated since their block was disturbed; what they replace is kept, set aside.")
+        number = "1 run was" if len(repeats) == 1 else f"{len(repeats)} runs were"
+        say(f"{number} repeated, their block having been disturbed; what they replace is kept, and set aside.")
     still = sum(bool(run.notes["disturbed"]) for run in repeats)
     if still:
-        say(f"The machine did not get quiet: {still} of them were disturbed as well. No run is repeated twice.")
+        say(f"The machine did not get quiet: {still} of these were disturbed as well. None is repeated twice.")
     lines = [f"{dataset.artifacts[run.artifact].name}: {remark}" for run in costs for remark in _remarks(run.notes)]
     for line in dict.fromkeys(lines):
         say(line)

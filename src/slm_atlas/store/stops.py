@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from slm_atlas.stats import relative_half_width
+from slm_atlas.stats import MIN_RUNS, relative_half_width
 from slm_atlas.store.keys import content_hash
 from slm_atlas.store.records import Run, Struct
 from slm_atlas.units import format_seconds
@@ -76,7 +76,7 @@ class Stop(Struct, frozen=True):
     planned: int
     """Most runs."""
     half_width: float | None
-    """Relative half-width of the wider of its intervals; None with fewer than two runs."""
+    """Relative half-width of the wider of its intervals; None with fewer than three runs."""
     asked: float | None
     """The half-width that was asked for."""
     of: PrecisionOf
@@ -130,10 +130,10 @@ def design_of(run: Run) -> Design | None:
 def half_widths(own: Summaries, reference: Summaries | None = None) -> list[float]:
     """Relative half-widths of an arm's intervals, or of its ratios' to a reference, run by run of the same block.
 
-    A metric that some run lacks has none, nor has one with fewer than two values.
+    A metric that some run lacks has none, and with fewer than `MIN_RUNS` no metric has.
     """
     runs = own if reference is None else {number: own[number] for number in own if number in reference}
-    if len(runs) < 2:
+    if len(runs) < MIN_RUNS:
         return []
     found = []
     for metric in METRICS:

@@ -68,6 +68,7 @@ class Started(NamedTuple):
     total: int
     remaining: Remaining
     following: Cell | None
+    again: bool = False
 
 
 class Advanced(NamedTuple):
@@ -163,7 +164,7 @@ def run_cells(cells: Sequence[Cell], session: Session, rules: Rules | None = Non
     elapsed = _elapsed_before(cells, session.store)
     for turn in turns:
         left = _remaining(turn.left, elapsed)
-        session.listen(Started(turn.cell, turn.done, turn.total, left, turn.following))
+        session.listen(Started(turn.cell, turn.done, turn.total, left, turn.following, turn.repeats is not None))
         run, samples = _run(turn, session, ceilings, turns.stopping)
         session.store.record(run, samples)
         elapsed.setdefault(_like(turn.cell), []).append(run.elapsed_s)

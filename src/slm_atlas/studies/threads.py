@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from slm_atlas.bench import BenchSettings, Knee, find_knee
+from slm_atlas.bench import BenchSettings, Knee, disturbances, find_knee, host_state
 from slm_atlas.bench.protocol import IGNORED
 from slm_atlas.engines import Worker
 from slm_atlas.engines.cores import choose_cores
@@ -31,11 +31,20 @@ def check_threads(study: Study) -> None:
     most = max(arm.threads for arm in study.arms())
     if study.knee and most:
         raise UserError("The knee is a number of threads.", "leave --sweep threads out, or --threads knee")
-    if most > cores and not study.oversubscribe:
-        raise UserError(
-            f"{most} threads do not fit {cores} core{'s' if cores > 1 else ''}: they would wait for each other.",
-            f"--threads {cores}, or --oversubscribe to measure it all the same",
-        )
+    if not study.oversubscribe:
+        check_fit(most, f"--threads {cores}, or --oversubscribe to measure it all the same")
+
+
+def check_fit(threads: int, fix: str | None = None) -> None:
+    """Refuse more threads than there are cores.
+
+    Raises:
+        UserError: there are; with what mends it.
+    """
+    cores = usable_cores()
+    if threads > cores:
+        words = f"{threads} threads do not fit {cores} core{'s' if cores > 1 else ''}: they would wait for each other."
+        raise UserError(words, fix or f"--threads {cores}")
 
 
 def known_knee(subject: Subject, bench: BenchSettings, store: Store, host: Host, engine: str) -> Knee | None:
@@ -64,7 +73,9 @@ def probed_knee(subject: Subject, bench: BenchSettings, engine: str) -> Knee:
         limit = bench.memory_limit_bytes
         return Worker(engine, deadline_s=PROBE_DEADLINE_S, memory_limit_bytes=limit, spin=True, cores=pinned(settings))
 
-    return find_knee(start, str(subject.path), bench, usable_cores())
+    before = host_state()
+    knee = find_knee(start, str(subject.path), bench, usable_cores())
+    return msgspec.structs.replace(knee, disturbed=tuple(disturbances(before, host_state())))
 
 
 def resolved(settings: BenchSettings) -> BenchSettings:
