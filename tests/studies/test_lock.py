@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,8 @@ def test_another_home_is_the_same_machine(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert measured_by() is None
 
 
-def test_a_link_that_somebody_else_put_there_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_that_somebody_else_put_there_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     target = tmp_path / "precious"
     target.write_text("data")
     lock_path().symlink_to(target)

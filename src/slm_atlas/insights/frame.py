@@ -203,9 +203,7 @@ def _stop(dataset: Dataset, runs: Sequence[Run]) -> Stop | None:
     if not asked:
         return None
     design = asked[max(asked)]
-    of_plan = [run for run in dataset.runs if (found := _design(dataset, run)) and found.plan == design.plan]
-    took = [run.elapsed_s + run.notes.get("repeats", {}).get("elapsed_s", 0) for run in of_plan]
-    spent_s = max(sum(took), *(float(run.notes.get("spent_s", 0)) for run in of_plan))
+    spent_s = 0.0 if design.budget_s is None else _spent_s(dataset, design.plan)
     own, base = _by_replicate(dataset, runs), None
     if design.reference not in (None, arm_id(runs[0].artifact, runs[0].settings)):
         here = [run for run in dataset.runs if (run.host, run.engine) == (runs[0].host, runs[0].engine)]
@@ -213,6 +211,13 @@ def _stop(dataset: Dataset, runs: Sequence[Run]) -> Stop | None:
         first = [run for run in others if arm_id(run.artifact, run.settings) == design.reference]
         base = _by_replicate(dataset, first)
     return judge(design, own, base, made=len(runs), spent_s=spent_s)
+
+
+def _spent_s(dataset: Dataset, plan: str) -> float:
+    """Seconds that the runs of a plan took: as far as they are here, or as far as one of them knew."""
+    runs = [run for run in dataset.runs if (found := _design(dataset, run)) and found.plan == plan]
+    here = sum(run.elapsed_s + float(run.notes.get("repeats", {}).get("elapsed_s", 0)) for run in runs)
+    return max(here, *(float(run.notes.get("spent_s", 0)) for run in runs))
 
 
 def _design(dataset: Dataset, run: Run) -> Design | None:
