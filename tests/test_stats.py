@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slm_atlas.stats import LEVEL, median_estimate, paired_ratio, relative_half_width
+from slm_atlas.studies.blocks import due
 
 SIMULATIONS = 1500
 TOLERANCE = 3.5 * math.sqrt(LEVEL * (1 - LEVEL) / SIMULATIONS)
@@ -93,3 +95,89 @@ def test_no_width_without_two_positive_values(values: list[float]) -> None:
 def test_more_runs_of_the_same_spread_are_narrower() -> None:
     widths = [relative_half_width([1.0, 1.1] * n) for n in (2, 4, 8, 16)]
     assert widths == sorted(widths, reverse=True)
+
+
+BLOCKS = 12
+DISTURBED = 0.3
+"""Share of the blocks, and of their repeats, in which something slows the run of one arm."""
+
+
+class Blocks:
+    """Log ratios of two arms in blocks, some of them disturbed."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+        self.values: list[float] = []
+        self.disturbed: set[int] = set()
+
+    def draw(self) -> tuple[float, bool]:
+        """A block's ratio, and whether it was disturbed: then the one arm or the other took longer."""
+        value = math.log(TRUE_RATIO) + self._rng.normal(0, 0.028)
+        slowed = bool(self._rng.random() < DISTURBED)
+        return value + slowed * self._rng.choice([-1, 1]) * self._rng.exponential(0.1), slowed
+
+    def add(self) -> None:
+        value, slowed = self.draw()
+        if slowed:
+            self.disturbed.add(len(self.values))
+        self.values.append(value)
+
+    def repeat(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self.values[number], _ = self.draw()
+
+    def ratios(self) -> list[float]:
+        return [math.exp(value) for value in self.values]
+
+    def covered(self) -> bool:
+        found = paired_ratio(self.ratios(), [1.0] * len(self.values))
+        assert found.low is not None
+        assert found.high is not None
+        return found.low <= TRUE_RATIO <= found.high
+
+
+def share_covered(measure: Callable[[Blocks], None]) -> float:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for _ in range(SIMULATIONS):
+        blocks = Blocks(rng)
+        measure(blocks)
+        covered += blocks.covered()
+    return covered / SIMULATIONS
+
+
+def repeated_for_disturbance(blocks: Blocks) -> None:
+    for _ in range(BLOCKS):
+        blocks.add()
+    blocks.repeat(due(blocks.disturbed, [], BLOCKS))
+
+
+def repeated_for_result(blocks: Blocks) -> None:
+    """What must not be done: the quarter that is farthest from the others is measured again."""
+    for _ in range(BLOCKS):
+        blocks.add()
+    middle = statistics.median(blocks.values)
+    blocks.repeat(sorted(range(BLOCKS), key=lambda number: -abs(blocks.values[number] - middle))[: BLOCKS // 4])
+
+
+def stopped_then_repeated(blocks: Blocks) -> None:
+    """Until the interval of the ratio is narrow, at most 20 blocks; disturbed ones again; on, if it is wide then."""
+    for _ in range(2):
+        while len(blocks.values) < 20 and not (
+            len(blocks.values) >= 5 and relative_half_width(blocks.ratios()) <= 0.04
+        ):
+            blocks.add()
+        blocks.repeat(due(blocks.disturbed, [], len(blocks.values)))
+        blocks.disturbed.clear()
+
+
+def test_repeating_what_was_disturbed_keeps_the_coverage() -> None:
+    assert share_covered(repeated_for_disturbance) == pytest.approx(LEVEL, abs=TOLERANCE)
+
+
+def test_repeating_by_the_result_would_not() -> None:
+    assert share_covered(repeated_for_result) < LEVEL - 2 * TOLERANCE
+
+
+def test_stopping_costs_two_hundredths_of_coverage_with_repeats_as_without() -> None:
+    assert LEVEL - 0.03 < share_covered(stopped_then_repeated) < LEVEL + TOLERANCE

@@ -28,6 +28,16 @@ def test_a_cost_shows_its_interval_and_sorts_by_its_number() -> None:
     assert shown.sort == pytest.approx(1 / (0.03 * 0.494032768 * 1.02))
 
 
+def test_what_ended_a_model_s_runs_stands_below_their_number() -> None:
+    data = study(dead="")
+    design = {"plan": "p", "runs": 20, "half_width": 0.2, "min_runs": 5, "budget_s": 60.0}
+    notes = {"design": design, "spent_s": 30.0, "disturbed": ["steal"], "repeats": {"elapsed_s": 1.0}}
+    asked = [msgspec.structs.replace(run, notes=notes) for run in data.runs]
+    ended = cell(tables.cost_table(rows(data._replace(runs=asked))), "OLMo-1B", "Runs").more
+    assert ended[0].startswith("narrow after 5 runs, ±")
+    assert ended[1:] == ("5 disturbed", "5 repeated, the disturbed ones set aside")
+
+
 def test_what_is_missing_is_a_dash_that_sorts_last_and_never_zero() -> None:
     data = study()
     unloaded = {

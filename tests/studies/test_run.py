@@ -21,6 +21,7 @@ from slm_atlas.studies import (
     Event,
     Finished,
     Remaining,
+    Rules,
     Session,
     Started,
     StudyModel,
@@ -50,7 +51,7 @@ class Machine:
         self.events = []
         cells = plan(study(*subjects, runs=runs), subjects, HOST, self.engine)
         session = Session(self.store, HOST, self.engine, self.events.append)
-        run_cells(cells, session, retry_failed=retry_failed)
+        run_cells(cells, session, Rules(retry_failed=retry_failed))
         return self.events
 
     def finished(self) -> list[Finished]:

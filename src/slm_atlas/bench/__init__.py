@@ -2,7 +2,8 @@
 
 from slm_atlas.bench.calibration import Calibration, keep_calibration, merged, read_calibration
 from slm_atlas.bench.gate import Ceilings, Work, calibrated, impossible, measure_ceilings
-from slm_atlas.bench.host import describe_host, host_state, noise
+from slm_atlas.bench.host import describe_host, disturbances, host_state, noise
+from slm_atlas.bench.knee import Knee, Probe, find_knee
 from slm_atlas.bench.latency import Measurement, measure
 from slm_atlas.bench.operators import Breakdown, Line, breakdown
 from slm_atlas.bench.profiling import Profiled, profile
@@ -15,13 +16,17 @@ __all__ = [
     "Breakdown",
     "Calibration",
     "Ceilings",
+    "Knee",
     "Line",
     "Measurement",
+    "Probe",
     "Profiled",
     "Work",
     "breakdown",
     "calibrated",
     "describe_host",
+    "disturbances",
+    "find_knee",
     "host_state",
     "impossible",
     "keep_calibration",

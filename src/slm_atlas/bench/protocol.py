@@ -31,6 +31,8 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Most tokens computed at once."""
     threads: int = 0
     """Threads; 0: as many as the process may use."""
+    pin: bool = False
+    """Each thread stays on a core of its own, where the system lets a process choose."""
     kv_type: str = "f16"
     """Type of the KV cache."""
     flash_attention: bool | None = None
@@ -47,7 +49,7 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 _NO_FILE = ("depth", "evict", "kv_type", "micro_batch")
 IGNORED = {
-    "endpoint": (*_NO_FILE, "context", "threads", "flash_attention", "memory_limit_bytes", "energy"),
+    "endpoint": (*_NO_FILE, "context", "threads", "pin", "flash_attention", "memory_limit_bytes", "energy"),
     "transformers": _NO_FILE,
 }
 """Settings that mean nothing to an engine: they are not stored with its runs."""

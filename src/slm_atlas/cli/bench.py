@@ -11,7 +11,8 @@ from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
 from slm_atlas.cli.output import json_option, say
-from slm_atlas.cli.params import Sweep, count, label, size, sweep
+from slm_atlas.cli.params import KNEE, Sweep, count, duration, label, size, sweep
+from slm_atlas.cli.params import threads as parse_threads
 from slm_atlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes a model.")
 @click.option("--context", type=count, default="512", show_default=True, help="Tokens the KV cache holds.")
 @click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
-@click.option("--threads", type=click.IntRange(0), default=0, show_default="all cores", help="Threads.")
+@click.option(
+    "--threads",
+    type=parse_threads,
+    default="0",
+    show_default="all cores",
+    help="Threads; knee: for each model the fewest that are within 3 % of the fastest, found by probes.",
+)
+@click.option("--oversubscribe", is_flag=True, help="Allow more threads than cores.")
+@click.option("--pin", is_flag=True, help="Pin each thread to a core of its own, fast and whole cores first.")
 @kv_type_option
 @click.option(
     "--flash-attention/--no-flash-attention", default=None, help="Fused attention; default: the engine's choice."
@@ -48,6 +57,20 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True),
     help="Stop an arm when its intervals are within this share of the value (0.05), from 5 runs on.",
 )
+@click.option(
+    "--precision-of",
+    type=click.Choice(["arm", "ratio"]),
+    default="arm",
+    show_default=True,
+    help="Whose intervals: each arm's own, or of its ratio to the first arm.",
+)
+@click.option("--budget", type=duration, help="Begin no block after so long (10m) of runs, resumed ones included.")
+@click.option(
+    "--repeat/--no-repeat",
+    default=True,
+    show_default=True,
+    help="Repeat blocks that other programs or a slowed processor disturbed, half of all at most.",
+)
 @click.option("--disk", type=size, help="Forge in groups of files of at most this size, and remove each group's.")
 @click.option("--energy", is_flag=True, help="Energy of a token too, where the processor counts it.")
 @engine_option
@@ -62,6 +85,8 @@ def command(
     context: int,
     micro_batch: int,
     threads: int,
+    oversubscribe: bool,
+    pin: bool,
     kv_type: str,
     flash_attention: bool | None,
     memory_limit: int | None,
@@ -70,6 +95,9 @@ def command(
     sweeps: tuple[Sweep, ...],
     noise_floor: bool,
     precision: float | None,
+    precision_of: str,
+    budget: float | None,
+    repeat: bool,
     disk: int | None,
     energy: bool,
     engine: str | None,
@@ -86,6 +114,7 @@ def command(
     label to it, such as #build-2.
     """
     from slm_atlas.bench import BenchSettings
+    from slm_atlas.store.stops import PrecisionOf
     from slm_atlas.studies import Precision, Study
 
     if (quantization or "quant" in dict(sweeps)) and not any(map(_typed, models)):
@@ -100,14 +129,19 @@ def command(
         runs=runs,
         sweep={name: tuple(values) for name, values in varied.items()},
         noise_floor=noise_floor,
-        precision=None if precision is None else Precision(half_width=precision),
+        precision=None if precision is None else Precision(half_width=precision, of=PrecisionOf(precision_of)),
+        budget_s=budget,
+        repeat=repeat,
+        knee=threads == KNEE,
+        oversubscribe=oversubscribe,
         disk_bytes=disk,
         bench=BenchSettings(
             n_prompt=prompt,
             n_gen=generate,
             context=context,
             micro_batch=micro_batch,
-            threads=threads,
+            threads=0 if threads == KNEE else threads,
+            pin=pin,
             kv_type=kv_type,
             flash_attention=flash_attention,
             depth=depth,

@@ -15,6 +15,8 @@ from slm_atlas.units import parse_bytes
 
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
 
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", re.IGNORECASE)
+
 
 def count(text: str | int) -> int:
     """A number of parameters or tokens: `135M`, `1.5B`, `4096`; the suffixes are powers of a thousand.
@@ -45,6 +47,43 @@ def size(text: str | int) -> int:
         return parse_bytes(str(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a size; write 512M or 4GiB.") from None
+
+
+def duration(text: str | float) -> float:
+    """Seconds: `90`, `90s`, `10m`, `1.5h`.
+
+    >>> duration("10m"), duration("90")
+    (600.0, 90.0)
+
+    Raises:
+        click.BadParameter: the text is not a duration, or none at all.
+    """
+    match = _DURATION.fullmatch(str(text).strip())
+    seconds = float(match[1]) * {"m": 60, "h": 3600}.get(match[2].lower(), 1) if match else 0.0
+    if not seconds:
+        raise click.BadParameter(f"{text!r} is not a duration; write 90s, 10m or 1.5h.")
+    return seconds
+
+
+KNEE = -1
+"""What `--threads knee` stands for, among numbers of threads."""
+
+
+def threads(text: str | int) -> int:
+    """A number of threads, or `knee`.
+
+    >>> threads("4"), threads("knee")
+    (4, -1)
+
+    Raises:
+        click.BadParameter: neither.
+    """
+    word = str(text).strip()
+    if word == "knee":
+        return KNEE
+    if not word.isdecimal():
+        raise click.BadParameter(f"{text!r} is neither a number of threads nor 'knee'.")
+    return int(word)
 
 
 def label(text: str) -> Quantization:

@@ -29,6 +29,7 @@ from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import file_name, quantization_label
 from slm_atlas.models.target import engine_for
 from slm_atlas.studies import measuring
+from slm_atlas.studies.threads import check_fit
 
 REPETITIONS = 3
 """Plain and timed passes each, in a process."""
@@ -122,6 +123,7 @@ def command(
         flash_attention=flash_attention,
     )
     check(settings, depth)
+    check_fit(threads)
     chosen = _engine(models, engine)
     subjects = _subjects(models, quantization)
     profiled = _profile(subjects, settings, depth, runs, chosen, events=trace is not None)

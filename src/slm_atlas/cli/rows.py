@@ -16,7 +16,7 @@ from slm_atlas.units import format_bytes, format_count, format_rate
 def print_rows(found: Sequence[Row]) -> None:
     """The results, a model a line: estimates with their intervals; then why runs failed, to stderr."""
     tasks = sorted({task for row in found for task in row.scores})
-    words = ("Model", "Quant", "Settings")
+    words = ("Model", "Quant", "Settings", "Ended")
     lines = [
         _cells(row, tasks) | {"Settings": settings} for row, settings in zip(found, differences(found), strict=True)
     ]
@@ -98,6 +98,7 @@ def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
         **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
+        "Ended": row.stop.words if row.stop and (row.stop.asked or row.stop.budget_s) else None,
     }
 
 

@@ -135,6 +135,8 @@ class LoadReport(Struct, frozen=True):
     """Bytes of all tensors."""
     remarks: list[str] = []
     """What the engine warns of: a slow stand-in for a kernel that is not installed, say."""
+    cores: list[int] | None = None
+    """The logical cores its process may use; None where the system does not say."""
 
 
 class Score(Struct, frozen=True):

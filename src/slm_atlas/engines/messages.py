@@ -24,10 +24,11 @@ from slm_atlas.engines.base import (
 
 
 class Start(Struct, frozen=True, tag=True):
-    """First message: which engine, under which memory limit."""
+    """First message: which engine, under which memory limit, pinned to which cores."""
 
     engine: str
     memory_limit_bytes: int | None = None
+    cores: list[int] | None = None
 
 
 class Load(Struct, frozen=True, tag=True):

@@ -37,6 +37,7 @@ from slm_atlas.engines.base import (
     Score,
     ServerReport,
 )
+from slm_atlas.engines.cores import affinity, pin
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
 ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
@@ -55,6 +56,7 @@ class Worker:
         memory_limit_bytes: most bytes the child may map (mapped files count); None: no limit.
         spin: threads wait for each other in a busy loop, as llama.cpp's do by default. That is fastest on an idle
             machine, and slower by orders of magnitude where another program wants a core: for measuring time alone.
+        cores: logical cores to pin the engine's threads to, one each; None: the system places them.
 
     Raises:
         UserError: there is no such engine.
@@ -70,6 +72,7 @@ class Worker:
         deadline_s: float = 600.0,
         memory_limit_bytes: int | None = None,
         spin: bool = False,
+        cores: Sequence[int] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
@@ -81,7 +84,9 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         self._child = _spawn(self._log, spin=spin)
         try:
-            self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
+            pinned = None if cores is None else list(cores)
+            start = msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes, cores=pinned)
+            self._info = self._call(start, EngineInfo)
         except BaseException:
             self.close()
             raise
@@ -249,15 +254,22 @@ def _describe_exit(status: int) -> str:
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until there are no more."""
     engine: Engine | None = None
+    granted: list[int] | None = None
     while (body := msg.read_frame(requests)) is not None:
         request = msgspec.msgpack.decode(body, type=msg.Request)
         try:
             if isinstance(request, msg.Start):
+                if request.cores is not None:
+                    pin(request.cores)
+                # Now: once its threads are bound, the engine's first thread speaks for itself alone.
+                granted = affinity()
                 engine = _make(request)
                 result: object = engine.describe()
             else:
                 assert engine is not None
                 result = _answer(engine, request)
+                if isinstance(result, LoadReport):
+                    result = msgspec.structs.replace(result, cores=granted)
             reply: msg.Reply = msg.Done(result=msgspec.Raw(msgspec.msgpack.encode(result)))
         except EngineRefused as refusal:
             reply = msg.Refused(cause=refusal.cause)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from slm_atlas import stats
 from slm_atlas.errors import Outcome
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
+from slm_atlas.store.stops import Design, Stop, arm_id, design_of, judge, shape
 
 if TYPE_CHECKING:
     from slm_atlas.store.db import Store
@@ -36,9 +38,6 @@ ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 MIN_TOKENS = 20
 """Fewer decoded tokens than this have no 95th percentile."""
 
-_NOT_SHAPE = frozenset({"path", "seed", "energy"})
-"""Settings that may differ between replicates of one measurement; the energy pass comes after all others."""
-
 
 class Dataset(NamedTuple):
     """All that a report is made of, as plain values."""
@@ -51,6 +50,8 @@ class Dataset(NamedTuple):
     """All runs, whatever their outcome."""
     samples: dict[str, list[Sample]]
     """The numbers of a run, by its key."""
+    designs: Mapping[str, Design] = MappingProxyType({})
+    """What is asked of a run's arm now, by the run's key; of other runs counts what was asked when they were made."""
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +122,14 @@ class Row(Struct, frozen=True):
     """Scores by task; of several runs of a task the newest counts. Empty for random weights."""
     failures: tuple[Failure, ...]
     """The runs that gave no number."""
+    stop: Stop | None = None
+    """Why there are no more cost runs; None where nobody said how many there should be."""
+    disturbed: int = 0
+    """Of the cost runs that count, those that something disturbed."""
+    set_aside: int = 0
+    """Cost runs that do not count, since their block was disturbed and repeated; the store keeps them."""
+    knee: dict[str, Any] | None = None
+    """How its number of threads was found, where it was looked for."""
 
 
 def read_dataset(store: Store) -> Dataset:
@@ -128,15 +137,6 @@ def read_dataset(store: Store) -> Dataset:
     runs = list(store.runs())
     samples = store.samples_of([run.key for run in runs])
     return Dataset(store.artifacts(), store.hosts(), runs, samples)
-
-
-def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that make two runs replicates of one measurement.
-
-    >>> shape({"n_prompt": 50, "seed": 3})
-    {'n_prompt': 50}
-    """
-    return {name: value for name, value in settings.items() if name not in _NOT_SHAPE}
 
 
 def rows(dataset: Dataset) -> list[Row]:
@@ -190,7 +190,43 @@ def _row(
         metrics=_estimates(summaries),
         scores={} if artifact.forged else _scores(evals, dataset.samples),
         failures=tuple(failure(run) for run in (*costs, *evals) if run.outcome is not Outcome.OK),
+        stop=_stop(dataset, costs),
+        disturbed=sum(bool(run.notes.get("disturbed")) for run in ended_well),
+        set_aside=sum("repeats" in run.notes for run in ended_well),
+        knee=next((run.notes["knee"] for run in reversed(costs) if "knee" in run.notes), None),
     )
+
+
+def _stop(dataset: Dataset, runs: Sequence[Run]) -> Stop | None:
+    """What ended an arm, by what is asked of it now, or else was when its newest run was made."""
+    asked = {run.started_at: design for run in runs if (design := _design(dataset, run)) is not None}
+    if not asked:
+        return None
+    design = asked[max(asked)]
+    spent_s = 0.0 if design.budget_s is None else _spent_s(dataset, design.plan)
+    own, base = _by_replicate(dataset, runs), None
+    if design.reference not in (None, arm_id(runs[0].artifact, runs[0].settings)):
+        here = [run for run in dataset.runs if (run.host, run.engine) == (runs[0].host, runs[0].engine)]
+        others = [run for run in here if run.kind is RunKind.BENCH]
+        first = [run for run in others if arm_id(run.artifact, run.settings) == design.reference]
+        base = _by_replicate(dataset, first)
+    return judge(design, own, base, made=len(runs), spent_s=spent_s)
+
+
+def _spent_s(dataset: Dataset, plan: str) -> float:
+    """Seconds that the runs of a plan took: as far as they are here, or as far as one of them knew."""
+    runs = [run for run in dataset.runs if (found := _design(dataset, run)) and found.plan == plan]
+    here = sum(run.elapsed_s + float(run.notes.get("repeats", {}).get("elapsed_s", 0)) for run in runs)
+    return max(here, *(float(run.notes.get("spent_s", 0)) for run in runs))
+
+
+def _design(dataset: Dataset, run: Run) -> Design | None:
+    return dataset.designs.get(run.key) or design_of(run)
+
+
+def _by_replicate(dataset: Dataset, runs: Iterable[Run]) -> dict[int, dict[str, float]]:
+    ended_well = [run for run in runs if run.outcome is Outcome.OK]
+    return {run.replicate: summarise(run, dataset.samples.get(run.key, [])) for run in ended_well}
 
 
 def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from slm_atlas import units
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.claims import Finding
-from slm_atlas.insights.frame import Dataset, Row, failure, shape
+from slm_atlas.insights.frame import Dataset, Row, failure
 from slm_atlas.report.figures import labels
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind
+from slm_atlas.store.stops import shape
 
 Format = Callable[[float], str]
 
@@ -136,8 +137,16 @@ def _cost_line(row: Row, label: str, costs: Mapping[str, tuple[str, Format]]) ->
         _speed(row, "prefill"),
         _speed(row, "decode"),
         *(_cost(row, metric, shown) for metric, (_, shown) in costs.items()),
-        Cell(str(row.n_runs), (f"of {of}",) if of != row.n_runs else (), row.n_runs),
+        Cell(str(row.n_runs), ((f"of {of}",) if of != row.n_runs else ()) + _ended(row), row.n_runs),
     ]
+
+
+def _ended(row: Row) -> tuple[str, ...]:
+    """What ended its runs, and how many of them replace others."""
+    found = [] if row.stop is None else [row.stop.words]
+    found += [f"{row.disturbed} disturbed"] if row.disturbed else []
+    found += [f"{row.set_aside} repeated, the disturbed ones set aside"] if row.set_aside else []
+    return tuple(found)
 
 
 def score_table(rows: Sequence[Row]) -> Table:

@@ -2,9 +2,22 @@
 
 from slm_atlas.studies.lock import measuring
 from slm_atlas.studies.plan import Cell, plan
-from slm_atlas.studies.run import Advanced, Event, Finished, Remaining, Session, Started, pending, run_cells
+from slm_atlas.studies.run import (
+    Advanced,
+    Event,
+    Finished,
+    Remaining,
+    Rules,
+    Session,
+    Started,
+    agenda,
+    pending,
+    run_cells,
+)
 from slm_atlas.studies.schema import Precision, Study, StudyModel, builtin_names, load_study
+from slm_atlas.studies.stopping import designs
 from slm_atlas.studies.subjects import Subject, discard, ensure, forged_bytes, prepare
+from slm_atlas.studies.threads import check_threads, known_knee, probed_knee
 
 __all__ = [
     "Advanced",
@@ -13,19 +26,25 @@ __all__ = [
     "Finished",
     "Precision",
     "Remaining",
+    "Rules",
     "Session",
     "Started",
     "Study",
     "StudyModel",
     "Subject",
+    "agenda",
     "builtin_names",
+    "check_threads",
+    "designs",
     "discard",
     "ensure",
     "forged_bytes",
+    "known_knee",
     "load_study",
     "measuring",
     "pending",
     "plan",
     "prepare",
+    "probed_knee",
     "run_cells",
 ]

@@ -53,6 +53,10 @@ class Cell(NamedTuple):
     """All that determines the result, as it is stored."""
     replicate: int
     """Which repetition."""
+    block: int = 0
+    """The block it is made in, of costs."""
+    first: bool = False
+    """It is of the first arm, which ratios are made to."""
 
     @property
     def label(self) -> str:
@@ -85,7 +89,7 @@ def _check_ignored(study: Study, engine: EngineInfo) -> None:
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
-    arms = [(subject, settings) for settings in study.arms() for subject in subjects]
+    arms = [(subject, _threaded(settings, subject)) for settings in study.arms() for subject in subjects]
     # The first arm is measured twice a block: how far it differs from itself is the noise floor.
     twin = arms[:1] if study.noise_floor else []
     ignored = IGNORED.get(engine.name, ())
@@ -99,8 +103,17 @@ def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: 
             if not settings.energy:
                 # The pass comes after all others: with it or without, a run is the same.
                 stored.pop("energy", None)
+            if not settings.pin:
+                # Runs of older versions, which knew no such setting, are of the same measurement.
+                stored.pop("pin", None)
             key = _key(RunKind.BENCH, subject, host, engine, stored, number)
-            yield Cell(key, RunKind.BENCH, subject, settings, stored, number)
+            first = (subject, settings) == arms[0]
+            yield Cell(key, RunKind.BENCH, subject, settings, stored, number, replicate, first)
+
+
+def _threaded(settings: BenchSettings, subject: Subject) -> BenchSettings:
+    """The settings with the model's own number of threads, where that was looked for."""
+    return settings if subject.knee is None else msgspec.structs.replace(settings, threads=subject.knee.threads)
 
 
 def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:

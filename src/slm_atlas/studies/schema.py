@@ -14,6 +14,7 @@ from msgspec import Meta
 from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings
 from slm_atlas.errors import UserError
+from slm_atlas.store.stops import PrecisionOf
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +37,8 @@ class Precision(Struct, frozen=True):
 
     half_width: Annotated[float, Meta(gt=0)] = 0.05
     """Relative half-width of the 95 % interval of prefill and decode."""
+    of: PrecisionOf = PrecisionOf.ARM
+    """Whose interval: each arm's own, or that of its ratio to the first arm."""
     min_runs: Annotated[int, Meta(ge=4)] = 5
     """Runs before it is first asked."""
 
@@ -61,6 +64,14 @@ class Study(Struct, frozen=True):
     """Measure the first arm twice a block, so that it is seen how far an arm differs from itself (A/A)."""
     precision: Precision | None = None
     """When to stop before all runs are done; None: not before."""
+    budget_s: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds that the runs of costs may take, resumed ones included: no block is begun after that; None: no limit."""
+    repeat: bool = True
+    """Repeat a block in which something disturbed a run, half of all blocks at most; the disturbed runs are kept."""
+    knee: bool = False
+    """Find for each model the fewest threads that are about as fast as any, and measure it with so many."""
+    oversubscribe: bool = False
+    """Allow more threads than there are cores."""
     disk_bytes: Annotated[int, Meta(gt=0)] | None = None
     """Forge and measure in groups of models whose files take no more than this, and remove each group's files."""
     eval_context: int = 2048

@@ -13,7 +13,7 @@ import msgspec
 
 from slm_atlas import catalog
 from slm_atlas.anatomy import estimate
-from slm_atlas.bench import Work
+from slm_atlas.bench import Knee, Work
 from slm_atlas.errors import UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
 from slm_atlas.models.built import build
@@ -51,6 +51,8 @@ class Subject(NamedTuple):
     """Suites to evaluate it on."""
     model: StudyModel
     """What the study calls it."""
+    knee: Knee | None = None
+    """How many threads it is measured with, where that was looked for."""
 
     @property
     def label(self) -> str:
