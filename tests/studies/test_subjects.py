@@ -11,7 +11,7 @@ from slm_atlas import catalog
 from slm_atlas.catalog import Model
 from slm_atlas.errors import UserError
 from slm_atlas.models import fetch
-from slm_atlas.studies import StudyModel, Subject, discard, ensure, forged_bytes, prepare
+from slm_atlas.studies import StudyModel, Subject, discard, ensure, made_bytes, prepare
 
 
 @pytest.fixture
@@ -71,11 +71,11 @@ def test_a_file_of_the_users_is_never_removed(tiny_model: Path) -> None:
     found = prepare(StudyModel(model=str(tiny_model)))
     discard(found)
     assert tiny_model.exists()
-    assert forged_bytes(StudyModel(model=str(tiny_model))) == 0
+    assert made_bytes(StudyModel(model=str(tiny_model))) == 0
 
 
 def test_the_size_is_known_before_the_file_is_made(tiny: StudyModel) -> None:
-    expected = forged_bytes(tiny)
+    expected = made_bytes(tiny)
     size = path_of(prepare(tiny)).stat().st_size
     assert expected <= size <= 1.05 * expected + 8192
     assert fetch.is_forged("tiny")

@@ -340,7 +340,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
         case msg.Multiply(product=product):
             return engine.multiply(product)
         case msg.Quantize(conversion=conversion):
-            return engine.quantize(conversion)
+            engine.quantize(conversion)
+            return None
         case msg.Connect(name=name, url=url):
             return engine.connect(name, url)
         case msg.Respond(prompt=prompt, max_tokens=max_tokens):

@@ -1,4 +1,4 @@
-"""A model file written again in another format, by llama.cpp's own quantizer: what a real file costs, or can do, in each.
+"""A model file written again in another format, by llama.cpp's own quantizer: what a real file costs and does in each.
 
 The weights go through 32 bits and are rounded again, so that a file made from a quantized one has the losses of both.
 Its metadata say so, and its name does. The tokenizer stays.
@@ -15,8 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from slm_atlas import home
-from slm_atlas.anatomy.quantization import Quantization, tensor_types
-from slm_atlas.anatomy.quantization import tensor_bytes as bytes_as
+from slm_atlas.anatomy.quantization import Quantization, tensor_bytes, tensor_types
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.catalog.architecture import Part
 from slm_atlas.engines import NOT_WRITTEN, Conversion, Worker
@@ -99,7 +98,7 @@ def requantize(
     """
     header = read_header(path)
     _check(path, header)
-    total = predicted_bytes(header, label)
+    total = _bytes_as(header, label)
     try:
         with unfinished(target) as part:
             _check_room(target, total)
@@ -142,7 +141,8 @@ def _convert(path: Path, header: Header, label: Quantization, part: Path, engine
     except EngineError as error:
         if error.cause == NOT_WRITTEN:
             return False
-        raise UserError(f"{path} cannot be requantized to {label}: {error.cause}.", f"slm models show {path}") from error
+        told = f"{path} cannot be requantized to {label}: {error.cause}."
+        raise UserError(told, f"slm models show {path}") from error
     return True
 
 
@@ -176,11 +176,20 @@ def _watched(part: Path, total: int, on_progress: Progress | None) -> Iterator[N
         thread.join()
 
 
-def predicted_bytes(header: Header, label: Quantization) -> int:
-    """Bytes of the tensors that the file will have in another format, by the rules of `anatomy.quantization`."""
+def requantized_bytes(path: Path, label: Quantization) -> int:
+    """Bytes of the tensors of a file in another format.
+
+    Raises:
+        UserError: it is no GGUF.
+    """
+    return _bytes_as(read_header(path), label)
+
+
+def _bytes_as(header: Header, label: Quantization) -> int:
+    """By the rules of `anatomy.quantization`, which are the quantizer's."""
     tensors = [Tensor(tensor.name, tensor.shape, Part.FFN, _layer(tensor.name)) for tensor in header.tensors]
     types = tensor_types(tensors, label)
-    return sum(bytes_as(tensor, types[tensor.name]) for tensor in tensors)
+    return sum(tensor_bytes(tensor, types[tensor.name]) for tensor in tensors)
 
 
 def _layer(name: str) -> int | None:
