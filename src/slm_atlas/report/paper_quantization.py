@@ -123,9 +123,8 @@ def _caption(rows: Sequence[Row], points: Sequence[Point]) -> str:
     told = " ".join(_compared(phase, points) for phase in PHASES)
     return (
         f"{row.model} ({weights}) in {len({found.quantization for found in rows})} formats, here; there, a model that "
-        "the survey does not name, probably Phi-1.5. Prefill by the tokens of the prompt; decode by the tokens before "
-        f"it, nearly flat, since a token reads all weights. {told} The models and machines differ, so the numbers do; "
-        "what can be compared is how the formats are ordered, and how much each saves."
+        f"the survey does not name, probably Phi-1.5. {told} The models and machines differ, so the numbers do; what "
+        "can be compared is how the formats are ordered, and how much each saves."
     )
 
 
@@ -137,7 +136,9 @@ def _compared(phase: str, points: Sequence[Point]) -> str:
     if len(common) < MIN_RANKED:
         return f"{told}."
     rank = stats.spearmanr([ours[label] for label in common], [theirs[label] for label in common]).statistic
-    return f"{told}; the {len(common)} formats in both are ordered alike by {float(rank):.2f} (Spearman; 1: the same)."
+    return (
+        f"{told}; Spearman's rank correlation of the {len(common)} formats in both is {float(rank):.2f} (1: one order)."
+    )
 
 
 def _typical(phase: str, source: str, points: Iterable[Point]) -> dict[str, float]:
@@ -160,7 +161,7 @@ def _chart(data: Rows) -> dict[str, Any]:
     """Two panels a phase, here and there; a line a format."""
     formats = sorted({row["format"] for row in data}, key=_place)
     panels = [_panel(data, phase, source, formats) for phase in PHASES for source in (HERE, SURVEY)]
-    return finished(alt.concat(*panels, columns=2, spacing=40))
+    return finished(alt.concat(*panels, columns=2, spacing=80, bounds="flush"))
 
 
 def _panel(data: Rows, phase: str, source: str, formats: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
@@ -169,11 +170,11 @@ def _panel(data: Rows, phase: str, source: str, formats: Sequence[str]) -> alt.L
     scale = alt.Scale(domain=list(formats), range=list(_PALETTE[: len(formats)]))
     base = alt.Chart(inline(shown)).encode(
         x=alt.X("tokens:Q", title=title, axis=alt.Axis(tickCount=6)),
-        y=alt.Y("ms:Q", title=PHASES[phase], axis=alt.Axis(tickCount=6)),
+        y=alt.Y("ms:Q", title=None, axis=alt.Axis(tickCount=6)),
         color=alt.Color("format:N", title=None, scale=scale, sort=list(formats), legend=alt.Legend(orient="bottom")),
     )
     lines, bars = base.mark_line(strokeWidth=1.5), base.mark_rule(strokeWidth=1.5)
     points = base.mark_point(filled=True, size=45 if source == HERE else 12, opacity=0.9)
     tips = tooltips(shown, "source", "format", "tokens", "ms", "low", "high", "n")
     layers = [lines, bars.encode(y=alt.Y("low:Q"), y2="high:Q"), points.encode(tooltip=tips)]
-    return alt.layer(*layers).properties(width=330, height=240, title=source)
+    return alt.layer(*layers).properties(width=330, height=240, title=f"{PHASES[phase]}, {source}")
