@@ -68,7 +68,7 @@ def test_few_formats_in_common_have_no_order() -> None:
 
 
 def test_a_file_and_what_was_made_from_it_are_one_sweep() -> None:
-    made = {"name": "Model (from Q4_1)", "requantized_from": "Q4_1", "forged": False}
+    made: dict[str, Any] = {"name": "Model (from Q4_1)", "requantized_from": "Q4_1", "forged": False}
     rows = [*sweep({"Q4_1": 3.0}, forged=False), *sweep({"Q8_0": 4.0, "F16": 7.0}, **made)]
     figure = quantization_figure(rows)
     assert figure is not None
