@@ -47,6 +47,13 @@ def test_the_uses_of_figure_3_add_up() -> None:
     assert {year: sum(uses.values()) for year, uses in fig.uses.items()} == fig.total_uses
 
 
+def test_the_formats_of_figure_8_are_the_same_in_both_panels() -> None:
+    fig = paper.fig8()
+    assert fig.prefill.keys() == fig.decode.keys() == {"FP16", "Q8_0", "Q6_K", "Q5_K", "Q4_K_M", "Q3_K"}
+    for curve in (*fig.prefill.values(), *fig.decode.values()):
+        assert [tokens for tokens, _ in curve] == list(range(8, 51))
+
+
 def test_the_figures_name_models_of_the_catalogue() -> None:
     known = {model.id for model in models()}
     named = [

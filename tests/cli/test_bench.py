@@ -84,7 +84,8 @@ def test_wrong_input_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
     assert "no file" in wrong("bench", tmp_path / "no.gguf", *FAKE)
     assert "not a whole GGUF" in wrong("bench", __file__, *FAKE)
     assert "no engine 'vllm'" in wrong("bench", tiny_model, "--engine", "vllm")
-    assert "leave --quant out" in wrong("bench", tiny_model, *FAKE, "--quant", "Q4_0")
+    served = ("bench", "endpoint:m@http://127.0.0.1:9/v1", "--quant", "Q4_0")
+    assert "the quantization that its server runs. Try: leave --quant out" in wrong(*served)
 
 
 def test_tokens_that_do_not_fit_are_one_line(tiny_model: Path) -> None:
@@ -174,6 +175,30 @@ def test_pinned_threads_are_recorded(tiny_model: Path) -> None:
         (found,) = store.runs()
     assert len(found.notes["granted"]["cores"]) == found.notes["granted"]["threads"] == 1
     assert "pin" not in found.notes["absent"]
+
+
+@pytest.mark.engine
+def test_a_file_is_swept_over_quantizations_its_own_as_it_is(tiny_model: Path) -> None:
+    sweep = ("bench", tiny_model, *FAKE, "--sweep", "quant=Q8_0,Q4_K_M,F16", "--sweep", "prompt=8,16")
+    rows = document(*sweep)
+    found = {(row["name"], row["quantization"], row["requantized_from"]) for row in rows}
+    made = ("Tiny (from Q4_K_M)", "Q8_0", "Q4_K_M"), ("Tiny (from Q4_K_M)", "F16", "Q4_K_M")
+    assert found == {("Tiny", "Q4_K_M", None), *made}
+    assert len(rows) == 2 * len(found)
+    shown = slm(*sweep).stderr
+    assert "all was measured before" in shown
+    assert "Tiny (from Q4_K_M) Q8_0 was requantized: its weights have the losses of Q4_K_M and Q8_0." in shown
+    assert "Tiny (from Q4_K_M) F16 was requantized: its weights have the losses of Q4_K_M." in shown
+
+
+@pytest.mark.engine
+def test_a_file_that_cannot_be_requantized_is_one_line(tiny_model: Path, tmp_path: Path, own_home: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(tiny_model.read_bytes()[:-1000])
+    result = slm("bench", cut, *FAKE, "--quant", "Q8_0")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is cut short" in result.stderr.splitlines()[-1]
+    assert not list(own_home.rglob("*gguf*"))
 
 
 @pytest.mark.engine

@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 
-from slm_atlas.engines import Engine, LoadSettings, Worker
+from slm_atlas.engines import Conversion, Engine, LoadSettings, Worker
 from slm_atlas.engines import worker as worker_module
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import EngineCrashed, EngineRefused, EngineTimeout, MissingExtra, Outcome, UserError
@@ -94,6 +94,15 @@ def test_large_messages_pass(worker: Worker) -> None:
 def test_an_unknown_engine_is_the_users_error() -> None:
     with pytest.raises(UserError, match="no engine 'vllm'"):
         Worker("vllm")
+
+
+def test_a_file_is_written_there_as_it_is_here(worker: Worker, tmp_path: Path) -> None:
+    def conversion(name: str) -> Conversion:
+        return Conversion(source="ok/m.gguf", target=str(tmp_path / name), file_type=7, metadata={"x.y": "Q4_1, ä"})
+
+    worker.quantize(conversion("there.gguf"))
+    Fake().quantize(conversion("here.gguf"))
+    assert (tmp_path / "there.gguf").read_bytes() == (tmp_path / "here.gguf").read_bytes()
 
 
 # ---- it fails in four ways ----------------------------------------------------------------------------------------

@@ -73,6 +73,16 @@ def test_random_weights_have_no_capability_and_real_ones_may_score_zero() -> Non
     assert cell(table, REAL.name, "smoke reading") == Cell("0%", ("0% to 13%", "25 items"), 0.0)
 
 
+def test_weights_that_were_requantized_say_whose_losses_they_have() -> None:
+    data = study((REAL,))
+    (sha256,) = data.artifacts
+    changes = {"name": f"{REAL.name} (from Q4_1)", "requantized_from": "Q4_1"}
+    made = data._replace(artifacts={sha256: msgspec.structs.replace(data.artifacts[sha256], **changes)})
+    for table in (tables.cost_table(rows(made)), tables.score_table(rows(made))):
+        (line,) = table.lines
+        assert line[0].more == ("real weights, with the losses of Q4_1 and Q4_K_M",)
+
+
 def test_without_tasks_there_is_no_table_of_scores() -> None:
     assert tables.score_table(rows(study(tasks=False))).lines == []
 

@@ -120,6 +120,15 @@ class Fig7(Figure, frozen=True, kw_only=True):
     """All models drawn."""
 
 
+class Fig8(Figure, frozen=True, kw_only=True):
+    """Figure 8: latency of one model in six formats; which model, and on what, the figure does not say."""
+
+    prefill: dict[str, tuple[tuple[int, float], ...]] = msgspec.field(name="fig8a_prefill")
+    """By format: tokens of the prompt, and milliseconds to the first token."""
+    decode: dict[str, tuple[tuple[int, float], ...]] = msgspec.field(name="fig8b_decode")
+    """By format: the place of a token, and the milliseconds it took."""
+
+
 class MemoryBar(msgspec.Struct, frozen=True, kw_only=True):
     """A model in Figure 11: what its memory is used for. The figure says MB and means MiB."""
 
@@ -207,6 +216,12 @@ def fig4() -> Fig4:
 def fig7() -> Fig7:
     """Figure 7."""
     return _typed(7, Fig7)
+
+
+@cache
+def fig8() -> Fig8:
+    """Figure 8."""
+    return _typed(8, Fig8)
 
 
 @cache

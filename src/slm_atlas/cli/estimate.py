@@ -21,7 +21,7 @@ quantization_option = click.option(
     "quantization",
     type=label,
     show_default=DEFAULT_QUANTIZATION.value,
-    help=f"Quantization of a catalogued model: {', '.join(Quantization)}.",
+    help=f"Quantization: {', '.join(Quantization)}; a file keeps its own if none is named.",
 )
 
 kv_type_option = click.option(

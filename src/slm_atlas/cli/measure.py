@@ -33,8 +33,8 @@ from slm_atlas.studies import (
     designs,
     discard,
     ensure,
-    forged_bytes,
     known_knee,
+    made_bytes,
     measuring,
     plan,
     prepare,
@@ -81,18 +81,21 @@ def planned(study: Study, store: Store, asked: str | None, progress: StudyProgre
 def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress) -> list[Subject]:
     subjects = []
     for model in models:
-        progress.preparing(model.model)
-        subjects.append(prepare(model, engine=engine, on_progress=partial(progress.preparing, model.model)))
+        name = f"{model.model} {model.quantization}" if model.quantization else model.model
+        progress.preparing(name)
+        subjects.append(prepare(model, engine=engine, on_progress=partial(progress.preparing, name)))
     return subjects
 
 
 def groups(study: Study) -> list[Study]:
-    """The study in parts whose forged files fit in its `disk_bytes`, in its own order; one part where all do."""
+    """The study in parts whose files made here fit in its `disk_bytes`, in its own order; one part where all do."""
+    if study.disk_bytes is None:
+        return [study]
     parts: list[list[StudyModel]] = [[]]
     used = 0
     for model in study.models:
-        size = forged_bytes(model)
-        if study.disk_bytes is not None and parts[-1] and used + size > study.disk_bytes:
+        size = made_bytes(model)
+        if parts[-1] and used + size > study.disk_bytes:
             parts.append([])
             used = 0
         parts[-1].append(model)
@@ -129,7 +132,7 @@ def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Data
 def _run_part(
     study: Study, store: Store, engine: str | None, progress: StudyProgress, *, retry_failed: bool, where: str
 ) -> list[Cell]:
-    """Run what is missing of a part of a study, and remove its forged files if they are not to be kept."""
+    """Run what is missing of a part of a study, and remove the files made for it if they are not to be kept."""
     cells, session, subjects = _with_knees(study, planned(study, store, engine, progress), progress)
     rules = Rules(retry_failed, study.precision, study.budget_s, study.repeat)
     todo = agenda(cells, store, rules).outstanding()

@@ -25,8 +25,14 @@ def print_rows(found: Sequence[Row]) -> None:
     print_memory(found)
     if any(estimate.low is not None for row in found for estimate in _estimates(row)):
         say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
+    for line in dict.fromkeys(_losses(row) for row in found if row.losses):
+        say(line)
     for line in dict.fromkeys(f"{row.name}: {cause}" for row in found for cause in _causes(row)):
         say(line)
+
+
+def _losses(row: Row) -> str:
+    return f"{row.name} {row.quantization} was requantized: its weights have the losses of {' and '.join(row.losses)}."
 
 
 MEMORY = {

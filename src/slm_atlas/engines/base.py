@@ -258,6 +258,25 @@ class ProductReport(Struct, frozen=True):
     """The repetitions, for each number of threads."""
 
 
+NOT_WRITTEN = "the file cannot be written"
+"""Why an engine refuses to write a file where the disk is full, or gone."""
+
+
+class Conversion(Struct, frozen=True):
+    """A model file to be written again in other tensor types."""
+
+    source: str
+    """The file there is."""
+    target: str
+    """The file to write; one that is there is written over."""
+    file_type: int
+    """The mix of types, as `general.file_type` numbers it (`llama_ftype`)."""
+    metadata: dict[str, str] = {}
+    """Keys and texts to add to the file's metadata; of a text, the first 127 bytes are kept."""
+    threads: int = 0
+    """Threads; 0: as many as the process may use."""
+
+
 class ServerReport(Struct, frozen=True):
     """What a server is, as far as it says, and how it is asked."""
 
@@ -365,6 +384,13 @@ class Engine(Protocol):
 
     def multiply(self, product: Product) -> ProductReport:
         """Time a matrix product in the engine's own kernels; no model is needed."""
+        ...
+
+    def quantize(self, conversion: Conversion) -> None:
+        """Write a model file again in other types, quantized ones from quantized ones too; what is loaded stays.
+
+        A refusal may leave a part of the target.
+        """
         ...
 
     def connect(self, name: str, url: str) -> ServerReport:

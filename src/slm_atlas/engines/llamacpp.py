@@ -21,8 +21,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import kernels, process, usage
+from slm_atlas.engines import kernels, process, quantizer, usage
 from slm_atlas.engines.base import (
+    NOT_WRITTEN,
+    Conversion,
     EngineInfo,
     FirstToken,
     Generation,
@@ -49,6 +51,7 @@ _KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q
 _NOT_REPACKED = ("deepseek2",)
 _BUFFER = re.compile(r"(\S+) +(model|compute|output) buffer size = +([0-9.]+) MiB")
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size = +([0-9.]+) MiB")
+_NOT_QUANTIZED = re.compile(r"failed to quantize: (.+)")
 _MAPPED = "_Mapped"
 _DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
 
@@ -393,6 +396,20 @@ class LlamaCpp(Partial):
     def multiply(self, product: Product) -> ProductReport:
         """Seconds of a matrix product; raises `EngineRefused` for a type or a shape that ggml does not take."""
         return kernels.multiply(product)
+
+    # ---- files ------------------------------------------------------------------------------------------------
+
+    def quantize(self, conversion: Conversion) -> None:
+        """With llama.cpp's quantizer; raises `EngineRefused` for what it does not take, or cannot write."""
+        # The log of what is loaded stays: `memory` reads it.
+        logged = len(self._log)
+        done = quantizer.quantize(conversion)
+        said = "".join(self._log[logged:])
+        del self._log[logged:]
+        if not done:
+            reason = _NOT_QUANTIZED.search(said)
+            cause = reason[1].strip() if reason else "llama.cpp gave no reason"
+            raise EngineRefused(NOT_WRITTEN if "iostream" in cause else cause)
 
     # ---- life -------------------------------------------------------------------------------------------------
 

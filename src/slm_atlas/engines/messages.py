@@ -7,6 +7,7 @@ from typing import IO
 import msgspec
 
 from slm_atlas.engines.base import (
+    Conversion,
     EngineInfo,
     FirstToken,
     Generation,
@@ -106,6 +107,12 @@ class Multiply(Struct, frozen=True, tag=True):
     product: Product
 
 
+class Quantize(Struct, frozen=True, tag=True):
+    """`Engine.quantize`."""
+
+    conversion: Conversion
+
+
 class Connect(Struct, frozen=True, tag=True):
     """`Engine.connect`."""
 
@@ -121,7 +128,7 @@ class Respond(Struct, frozen=True, tag=True):
 
 
 Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
-Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Connect | Respond
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Quantize | Connect | Respond
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -140,7 +147,7 @@ Reply = Done | Refused
 Report = (
     EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation | ServerReport | Response
 )
-Result = Report | list[Score] | list[int] | list[float] | float | str
+Result = Report | list[Score] | list[int] | list[float] | float | str | None
 
 _LENGTH_BYTES = 8
 

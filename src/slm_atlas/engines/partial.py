@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Self
 
 from slm_atlas.engines.base import (
+    Conversion,
     FirstToken,
     Generation,
     LoadReport,
@@ -66,6 +67,10 @@ class Partial:
     def multiply(self, product: Product) -> ProductReport:
         """Refuse."""
         self._refuse("time a matrix product alone")
+
+    def quantize(self, conversion: Conversion) -> None:
+        """Refuse."""
+        self._refuse("write model files")
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Refuse."""

@@ -23,6 +23,7 @@ import msgspec
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
 from slm_atlas.engines.base import (
+    Conversion,
     Engine,
     EngineInfo,
     FirstToken,
@@ -148,6 +149,10 @@ class Worker:
     def multiply(self, product: Product) -> ProductReport:
         """Seconds of a matrix product, measured in the child."""
         return self._call(msg.Multiply(product=product), ProductReport)
+
+    def quantize(self, conversion: Conversion) -> None:
+        """Write a model file again in other types."""
+        self._call(msg.Quantize(conversion=conversion), type(None))
 
     def connect(self, name: str, url: str) -> ServerReport:
         """Find out how a server is asked."""
@@ -334,6 +339,9 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
         case msg.Multiply(product=product):
             return engine.multiply(product)
+        case msg.Quantize(conversion=conversion):
+            engine.quantize(conversion)
+            return None
         case msg.Connect(name=name, url=url):
             return engine.connect(name, url)
         case msg.Respond(prompt=prompt, max_tokens=max_tokens):

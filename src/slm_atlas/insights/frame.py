@@ -38,6 +38,9 @@ ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 MIN_TOKENS = 20
 """Fewer decoded tokens than this have no 95th percentile."""
 
+_FLOATS = ("F32", "F16", "BF16")
+"""Labels that lose nothing to speak of."""
+
 
 class Dataset(NamedTuple):
     """All that a report is made of, as plain values."""
@@ -130,6 +133,20 @@ class Row(Struct, frozen=True):
     """Cost runs that do not count, since their block was disturbed and repeated; the store keeps them."""
     knee: dict[str, Any] | None = None
     """How its number of threads was found, where it was looked for."""
+    requantized_from: str | None = None
+    """The labels its weights had before, one after the other; None: it was not made from another file here."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, without what its file was made from."""
+        return self.name.removesuffix(f" (from {self.requantized_from})")
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The labels whose roundings its weights went through, where there is more than its own; else empty."""
+        before = self.requantized_from.split(", ") if self.requantized_from else []
+        lossy = tuple(dict.fromkeys(each for each in (*before, self.quantization) if each not in _FLOATS))
+        return lossy if before and lossy != (self.quantization,) else ()
 
 
 def read_dataset(store: Store) -> Dataset:
@@ -194,6 +211,7 @@ def _row(
         disturbed=sum(bool(run.notes.get("disturbed")) for run in ended_well),
         set_aside=sum("repeats" in run.notes for run in ended_well),
         knee=next((run.notes["knee"] for run in reversed(costs) if "knee" in run.notes), None),
+        requantized_from=artifact.requantized_from,
     )
 
 

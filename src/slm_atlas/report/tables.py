@@ -165,10 +165,16 @@ def score_table(rows: Sequence[Row]) -> Table:
 
 def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
     return (
-        Cell(label, ("random weights" if row.forged else "real weights",), label.lower()),
+        Cell(label, (_weights(row),), label.lower()),
         _params(row),
         Cell(row.quantization, (), row.quantization),
     )
+
+
+def _weights(row: Row) -> str:
+    if row.forged:
+        return "random weights"
+    return f"real weights, with the losses of {' and '.join(row.losses)}" if row.losses else "real weights"
 
 
 def _params(row: Row) -> Cell:

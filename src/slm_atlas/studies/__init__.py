@@ -14,9 +14,9 @@ from slm_atlas.studies.run import (
     pending,
     run_cells,
 )
-from slm_atlas.studies.schema import Precision, Study, StudyModel, builtin_names, load_study
+from slm_atlas.studies.schema import Precision, Study, StudyModel, builtin_names, load_study, on_model
 from slm_atlas.studies.stopping import designs
-from slm_atlas.studies.subjects import Subject, discard, ensure, forged_bytes, prepare
+from slm_atlas.studies.subjects import Subject, discard, ensure, made_bytes, prepare
 from slm_atlas.studies.threads import check_threads, known_knee, probed_knee
 
 __all__ = [
@@ -38,10 +38,11 @@ __all__ = [
     "designs",
     "discard",
     "ensure",
-    "forged_bytes",
     "known_knee",
     "load_study",
+    "made_bytes",
     "measuring",
+    "on_model",
     "pending",
     "plan",
     "prepare",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib import resources
 from itertools import product
@@ -27,7 +28,7 @@ class StudyModel(Struct, frozen=True):
     model: str
     """A catalogue id, a path, `pypi:NAME` or `hf:OWNER/REPO/FILE`."""
     quantization: Quantization | None = None
-    """What a catalogue id is forged as."""
+    """What a catalogue id is forged as, or a file requantized to; None: the default, or the file as it is."""
     suites: tuple[str, ...] = ()
     """Suites of tasks to evaluate it on."""
 
@@ -73,7 +74,7 @@ class Study(Struct, frozen=True):
     oversubscribe: bool = False
     """Allow more threads than there are cores."""
     disk_bytes: Annotated[int, Meta(gt=0)] | None = None
-    """Forge and measure in groups of models whose files take no more than this, and remove each group's files."""
+    """Measure in groups of models whose files made here take no more than this, and remove each group's files."""
     eval_context: int = 2048
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
@@ -92,6 +93,21 @@ class Study(Struct, frozen=True):
         except msgspec.ValidationError as error:
             known = ", ".join(BenchSettings.__struct_fields__)
             raise UserError(f"The sweep of {self.name}: {error}.", f"vary one of {known}") from None
+
+
+def on_model(study: Study, model: str) -> Study:
+    """A study of one model in several quantizations, made one of another model: the same arms, in a report of its own.
+
+    Raises:
+        UserError: it is a study of several models.
+    """
+    named = {found.model for found in study.models}
+    if len(named) > 1:
+        raise UserError(f"The study {study.name} compares {len(named)} models.", f"slm bench {model}")
+    models = tuple(msgspec.structs.replace(found, model=model) for found in study.models)
+    # The name is that of the report's folder as well.
+    name = f"{study.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', model).strip('-')}"
+    return msgspec.structs.replace(study, name=name, title=f"{study.title} ({model})", models=models)
 
 
 def builtin_names() -> list[str]:
