@@ -11,6 +11,6 @@ whose results are equal to everything, passes. A program that exits early or pri
 """
 
 from slm_atlas.evals.sandbox.layers import ESSENTIAL, LAYERS, Layers
-from slm_atlas.evals.sandbox.run import Limits, Outcome, Verdict, layers, run
+from slm_atlas.evals.sandbox.parent import Limits, Outcome, Verdict, layers, run
 
 __all__ = ["ESSENTIAL", "LAYERS", "Layers", "Limits", "Outcome", "Verdict", "layers", "run"]

@@ -12,6 +12,7 @@ import ctypes
 import marshal
 import os
 import resource
+import select
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -35,7 +36,6 @@ SAID_BYTES = 500
 """So much of an exception's last line is reported."""
 
 Order = dict[str, Any]
-Report = dict[str, Any]
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -74,11 +74,13 @@ class Layers:
 # ---- the outer process: namespaces -----------------------------------------------------------------------------------
 
 
-def die_with(parent: int) -> None:
-    """Dies when the parent does, at once if it is dead already (Linux; elsewhere a killed session leaves us behind)."""
+def die_with_parent(report: int) -> None:
+    """Dies when the parent does, or now if whoever reads the report is dead already (Linux)."""
     if sys.platform == "linux":
         _call("prctl", SET_DEATH_SIGNAL, KILL, 0, 0, 0)
-        if os.getppid() != parent:
+        readers = select.poll()
+        readers.register(report, select.POLLERR)
+        if readers.poll(0):
             os._exit(1)
 
 
@@ -113,7 +115,7 @@ def _write(path: str, text: str) -> None:
 
 def outer(order: Order) -> NoReturn:
     """Makes the namespaces, then waits for the warden; without a namespace of processes it is the warden itself."""
-    die_with(order["parent"])
+    die_with_parent(order["report"])
     layers = Layers(order["needed"])
     if sys.platform == "linux":
         new_namespaces(layers)
@@ -121,7 +123,6 @@ def outer(order: Order) -> NoReturn:
         warden(order, layers)
     child = os.fork()
     if child == 0:
-        _call("prctl", SET_DEATH_SIGNAL, KILL, 0, 0, 0)
         warden(order, layers)
     os.waitpid(child, 0)
     os._exit(0)
@@ -139,7 +140,7 @@ def own_root(readable: list[str], size_bytes: int) -> None:
     _call("mount", b"tmpfs", STAGE.encode(), b"tmpfs", NOSUID | NODEV, b"size=1m,nr_inodes=1k,mode=755")
     for path in readable:
         if os.path.islink(path):  # noqa: PTH114 (pathlib would have to be imported)
-            os.symlink(os.readlink(path), STAGE + path)  # noqa: PTH115
+            os.symlink(os.readlink(path), STAGE + path)  # noqa: PTH115, PTH211
         else:
             _bind(path, READ_ONLY)
     for path in DEVICES:
@@ -222,9 +223,10 @@ def confine(order: Order, layers: Layers) -> None:
 def warden(order: Order, layers: Layers) -> NoReturn:
     """Confines itself, starts the program, waits for its end, reports; its own end is the end of all others."""
     confine(order, layers)
+    die_with_parent(order["report"])  # not before: a change of user forgets it
     missing = [name for name in order["needed"] if name not in layers.up]
     if missing:
-        _report(order, {"refused": f"{missing[0]}: {layers.lacking.get(missing[0], 'not on this system')}"})
+        _report(order, [f"refused {missing[0]}: {layers.lacking.get(missing[0], 'not on this system')}"])
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
@@ -241,12 +243,13 @@ def warden(order: Order, layers: Layers) -> NoReturn:
         said = os.read(ours, 2 * SAID_BYTES)
     except BlockingIOError:
         said = b""  # a descendant still holds the pipe
-    report = {"up": layers.up, "lacking": layers.lacking, "status": status, "said": said}
-    _report(order, report | {"cpu_s": usage.ru_utime + usage.ru_stime})
+    lines = [f"up {name}" for name in layers.up] + [f"lacking {name} {why}" for name, why in layers.lacking.items()]
+    lines += [f"status {status}", f"cpu_s {usage.ru_utime + usage.ru_stime}", f"said {said.hex()}"]
+    _report(order, lines)
 
 
-def _report(order: Order, report: Report) -> NoReturn:
-    os.write(order["report"], repr(report).encode())
+def _report(order: Order, lines: list[str]) -> NoReturn:
+    os.write(order["report"], "\n".join(lines).encode())
     os._exit(0)
 
 
@@ -258,22 +261,30 @@ def program(text: str, mark: bytes) -> NoReturn:
 
     All that is used afterwards is held in locals: the text may replace whatever it finds in modules.
     """
-    write, leave, flush, last_line = os.write, os._exit, sys.stdout.flush, _last_line
-    reached = False
+    write, leave, flush, pid, last_line, anything = (
+        os.write,
+        os._exit,
+        sys.stdout.flush,
+        os.getpid,
+        _last_line,
+        BaseException,
+    )
+    started, code, said, raised = pid(), 1, b"", None
     try:
         exec(compile(text, "<program>", "exec", dont_inherit=True), {})
-        reached = True
-        write(END, mark)
-    except BaseException as error:  # noqa: BLE001 (whatever it raises, SystemExit too, is how it ended)
-        write(END, last_line(error))
+        code, said = 0, mark
+    except anything as error:  # whatever it raises, SystemExit too, is how it ended
+        raised = error
     try:
+        if pid() == started:  # of the processes it became, the first speaks
+            write(END, said or last_line(raised))
         flush()
-    except BaseException:  # noqa: BLE001, S110
-        pass
-    leave(0 if reached else 1)
+    except anything:
+        pass  # what cannot be said is not said: without its mark it has not passed
+    leave(code)
 
 
-def _last_line(error: BaseException) -> bytes:
+def _last_line(error: BaseException | None) -> bytes:
     """What a traceback would end with; text that cannot be had is left out."""
     name = type(error).__name__
     try:
@@ -284,7 +295,7 @@ def _last_line(error: BaseException) -> bytes:
 
 
 if __name__ == "__main__":
-    given: Order = marshal.load(sys.stdin.buffer)  # noqa: S302 (written by our parent, the same Python)
+    given: Order = marshal.load(sys.stdin.buffer)  # written by our parent, the same Python
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.umask(0o022)
     outer(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import marshal
 import os
@@ -31,7 +30,7 @@ SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/ld.so.
 DYNAMIC_USERS = range(61184, 65520)
 """User ids that belong to nobody (systemd draws from them too)."""
 OURS = 3
-"""Processes of ours that count among the program's: outer, warden and the program itself."""
+"""Processes of ours that count among the program's: the program itself, its warden, and (but of root) the outer one."""
 TAIL_BYTES = 4096
 """So much of the end of the output is kept."""
 LAST_GASP_S = 2.0
@@ -112,12 +111,12 @@ def layers() -> Layers:
     if os.name != "posix":
         return Layers(in_force=(), lacking=dict.fromkeys(LAYERS, "needs Linux"))
     report = _watch("", Limits(), ()).report
-    if report is None or "refused" in report:
-        reason = report["refused"] if report else "the sandbox does not start"
+    if report is None or report.refused:
+        reason = report.refused if report else "the sandbox does not start"
         return Layers(in_force=(), lacking=dict.fromkeys(LAYERS, reason))
     absent = "needs Linux" if sys.platform != "linux" else "not put up"
-    up = tuple(name for name in LAYERS if name in report["up"])
-    lacking = {name: report["lacking"].get(name, absent) for name in LAYERS if name not in up}
+    up = tuple(name for name in LAYERS if name in report.up)
+    lacking = {name: report.lacking.get(name, absent) for name in LAYERS if name not in up}
     return Layers(in_force=up, lacking=lacking)
 
 
@@ -133,10 +132,21 @@ def _objection(isolated: bool) -> str:
     return "as root and without isolation, a program could do anything" if os.geteuid() == 0 else ""
 
 
+class _Report(msgspec.Struct):
+    """What the warden says."""
+
+    up: list[str] = []
+    lacking: dict[str, str] = {}
+    refused: str = ""
+    status: int = 0
+    cpu_s: float = 0.0
+    said: bytes = b""
+
+
 class _Seen(msgspec.Struct):
     """What was seen of a sandbox from outside."""
 
-    report: dict[str, Any] | None = None
+    report: _Report | None = None
     output: bytes = b""
     printed: int = 0
     wall_s: float = 0.0
@@ -160,13 +170,13 @@ def _judge(seen: _Seen, mark: bytes, limits: Limits) -> tuple[Outcome, str]:
         return Outcome.TIMED_OUT, f"{limits.wall_s:g} s on the clock"
     if report is None:
         return Outcome.FAILED, "ended its own sandbox"
-    if "refused" in report:
-        return Outcome.REFUSED, report["refused"]
-    code = os.waitstatus_to_exitcode(report["status"])
-    if code == 0 and report["said"] == mark:
+    if report.refused:
+        return Outcome.REFUSED, report.refused
+    code = os.waitstatus_to_exitcode(report.status)
+    if code == 0 and report.said == mark:
         return Outcome.PASSED, ""
-    said = report["said"].decode(errors="replace") if report["said"] != mark else ""
-    if code < 0 and report["cpu_s"] >= limits.cpu_s:
+    said = report.said.decode(errors="replace") if report.said != mark else ""
+    if code == -signal.SIGXCPU or (code < 0 and report.cpu_s >= limits.cpu_s):
         return Outcome.TIMED_OUT, f"{limits.cpu_s} s of processor time"
     if said.startswith("MemoryError"):
         return Outcome.MEMORY, said
@@ -206,7 +216,7 @@ def _order(program: str, limits: Limits, needed: tuple[str, ...], mark: bytes) -
     rlimits = {
         "CPU": limits.cpu_s,
         "AS": limits.memory_bytes,
-        "NPROC": limits.processes + OURS,
+        "NPROC": limits.processes + (OURS if os.geteuid() else OURS - 1),
         "FSIZE": limits.file_bytes,
         "NOFILE": limits.open_files,
         "CORE": 0,
@@ -215,7 +225,6 @@ def _order(program: str, limits: Limits, needed: tuple[str, ...], mark: bytes) -
         "program": program,
         "mark": mark,
         "needed": needed,
-        "parent": os.getpid(),
         "user": secrets.choice(DYNAMIC_USERS),
         "readable": _readable(),
         "filter": filter_for(),
@@ -227,7 +236,7 @@ def _order(program: str, limits: Limits, needed: tuple[str, ...], mark: bytes) -
 def _readable() -> list[str]:
     """The folders that are shown to a program: Python's own and the system's libraries, none inside another."""
     python = {sys.base_prefix, sys.base_exec_prefix}
-    folders = [path for path in SYSTEM_FOLDERS if os.path.lexists(path)]  # noqa: PTH110 (a link may dangle)
+    folders = [path for path in SYSTEM_FOLDERS if os.path.lexists(path)]
     return folders + sorted(one for one in python if not any(Path(one).is_relative_to(other) for other in folders))
 
 
@@ -253,6 +262,7 @@ def _started(order: dict[str, Any], child_end: int, limits: Limits) -> Iterator[
             yield process
         finally:
             _end(process)
+            _pipe(process).close()
 
 
 def _read(process: subprocess.Popen[bytes], report_end: int, deadline: float, most: int) -> _Seen:
@@ -277,8 +287,30 @@ def _read(process: subprocess.Popen[bytes], report_end: int, deadline: float, mo
                     _keep(seen, data)
     _end(process)
     _drain(seen, output)
-    seen.report = ast.literal_eval(said.decode()) if said else None
+    seen.report = _parse(said.decode()) if said else None
     return seen
+
+
+def _parse(lines: str) -> _Report:
+    """The warden's report: a line a fact, its kind first."""
+    report = _Report()
+    for line in lines.split("\n"):
+        kind, _, fact = line.partition(" ")
+        match kind:
+            case "up":
+                report.up.append(fact)
+            case "lacking":
+                layer, _, why = fact.partition(" ")
+                report.lacking[layer] = why
+            case "refused":
+                report.refused = fact
+            case "status":
+                report.status = int(fact)
+            case "cpu_s":
+                report.cpu_s = float(fact)
+            case "said":
+                report.said = bytes.fromhex(fact)
+    return report
 
 
 def _pipe(process: subprocess.Popen[bytes]) -> BinaryIO:
