@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import UserError
-from slm_atlas.evals.sandbox import Limits, Outcome, Verdict, layers, run
+from slm_atlas.evals.sandbox import MEND, Limits, Outcome, Verdict, layers, run
 
 _isolated: ContextVar[bool | None] = ContextVar("isolated", default=None)
 """Whether programs need isolation; None where none may run."""
@@ -44,9 +44,7 @@ def require_allowed() -> bool:
     missing = layers().missing
     if isolated and missing:
         why = f"{', '.join(missing)}: {layers().lacking[missing[0]]}"
-        fix = "Linux where an ordinary user may make namespaces (sysctl user.max_user_namespaces, "
-        fix += "kernel.apparmor_restrict_unprivileged_userns), or a virtual machine with it"
-        raise UserError(f"This machine cannot isolate the programs that a model writes ({why}).", fix)
+        raise UserError(f"This machine cannot isolate the programs that a model writes ({why}).", MEND)
     return isolated
 
 

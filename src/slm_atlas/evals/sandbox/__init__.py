@@ -10,7 +10,7 @@ its processes, and the folder's memory); reading the system's own folders (/usr,
 whose results are equal to everything, passes. A program that exits early or prints what it likes does not.
 """
 
-from slm_atlas.evals.sandbox.layers import ESSENTIAL, LAYERS, Layers
+from slm_atlas.evals.sandbox.layers import ESSENTIAL, LAYERS, MEND, Layers
 from slm_atlas.evals.sandbox.parent import Limits, Outcome, Verdict, layers, run
 
-__all__ = ["ESSENTIAL", "LAYERS", "Layers", "Limits", "Outcome", "Verdict", "layers", "run"]
+__all__ = ["ESSENTIAL", "LAYERS", "MEND", "Layers", "Limits", "Outcome", "Verdict", "layers", "run"]

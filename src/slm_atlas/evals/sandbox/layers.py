@@ -18,6 +18,12 @@ LAYERS = {
 ESSENTIAL = ("limits", "privileges", "files", "processes", "network")
 """Without one of these no program of a model is run, unless somebody says so for a machine that may be lost."""
 
+MEND = (
+    "Linux 5.12 or newer where an ordinary user may make namespaces "
+    "(sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)"
+)
+"""What brings the essential layers."""
+
 
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
     """The layers of this machine."""
