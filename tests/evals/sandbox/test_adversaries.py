@@ -361,7 +361,7 @@ assert libc.capget(header, data) == 0
 print(list(data), libc.prctl(39, 0, 0, 0, 0), 0 in (os.getuid(), os.geteuid(), os.getgid()), os.getgroups() == [0])
 """
     assert answered(program) == "[0, 0, 0, 0, 0, 0] 1 False False"
-    assert failed("import os\nos.setuid(0)").startswith("PermissionError")
+    assert "Errno" in failed("import os\nos.setuid(0)")  # not permitted, or a user that is not known there
 
 
 # ---- passing without passing the tests -------------------------------------------------------------------------------

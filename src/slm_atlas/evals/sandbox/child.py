@@ -227,13 +227,13 @@ def warden(order: Order, layers: Layers) -> NoReturn:
     missing = [name for name in order["needed"] if name not in layers.up]
     if missing:
         _report(order, [f"refused {missing[0]}: {layers.lacking.get(missing[0], 'not on this system')}"])
+    LIBC.signal(INTERRUPT, None)  # the first process gets the signals it asks for, and no others, from within
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
         os.dup2(theirs, END)
         os.closerange(END + 1, 1 << 16)  # the report's own pipe among them
         program(order["program"], order["mark"])
-    LIBC.signal(INTERRUPT, None)  # the first process gets the signals it asks for, and no others, from within
     os.close(theirs)
     ended = -1
     while ended != child:
