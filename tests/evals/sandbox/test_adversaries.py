@@ -329,11 +329,13 @@ def test_zombies_and_orphans_are_cleared() -> None:
 @needs("processes")
 def test_nothing_is_left_when_we_are_killed(name: str) -> None:
     code = f"from slm_atlas.evals.sandbox import run\nrun({naming(name) + 'time.sleep(60)'!r})"
+    start = time.time()
     host = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     until(lambda: bool(marked(name)))
     host.kill()
     host.wait()
     until(lambda: not marked(name))
+    assert {path for path in Path("/tmp").glob("slm-sandbox-*") if path.stat().st_mtime >= start} == set()
 
 
 def until(condition: Callable[[], bool], deadline_s: float = 20.0) -> None:

@@ -231,6 +231,8 @@ def warden(order: Order, layers: Layers) -> NoReturn:
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
+        if "processes" in layers.up:
+            os.setsid()  # or a signal to its group would reach the outer process; without, we are killed by our group
         os.dup2(theirs, END)
         os.closerange(END + 1, 1 << 16)  # the report's own pipe among them
         program(order["program"], order["mark"])

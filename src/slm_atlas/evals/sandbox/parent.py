@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -199,7 +199,7 @@ def _watch(program: str, limits: Limits, needed: tuple[str, ...], mark: bytes = 
     report_end, child_end = os.pipe()
     order = _order(program, limits, needed, mark) | {"report": child_end}
     try:
-        with _started(order, child_end, limits) as process:
+        with _started(order, child_end) as process:
             os.close(child_end)
             child_end = -1
             seen = _read(process, report_end, start + limits.wall_s, limits.output_bytes)
@@ -241,10 +241,10 @@ def _readable() -> list[str]:
 
 
 @contextmanager
-def _started(order: dict[str, Any], child_end: int, limits: Limits) -> Iterator[subprocess.Popen[bytes]]:
+def _started(order: dict[str, Any], child_end: int) -> Iterator[subprocess.Popen[bytes]]:
     """A fresh Python in a session of its own, with nothing inherited; it and its group are dead afterwards."""
     python = getattr(sys, "_base_executable", sys.executable)
-    with tempfile.TemporaryDirectory(prefix="slm-sandbox-", ignore_cleanup_errors=True) as folder:
+    with _folder(order["needed"]) as folder:
         with tempfile.TemporaryFile() as stdin:
             stdin.write(marshal.dumps(order))
             stdin.seek(0)
@@ -263,6 +263,13 @@ def _started(order: dict[str, Any], child_end: int, limits: Limits) -> Iterator[
         finally:
             _end(process)
             _pipe(process).close()
+
+
+def _folder(needed: tuple[str, ...]) -> AbstractContextManager[str]:
+    """An empty folder where there is no root in memory, which has its own and leaves nothing even if we are killed."""
+    if not needed or "files" in needed:
+        return nullcontext("/")
+    return tempfile.TemporaryDirectory(prefix="slm-sandbox-", ignore_cleanup_errors=True)
 
 
 def _read(process: subprocess.Popen[bytes], report_end: int, deadline: float, most: int) -> _Seen:
