@@ -7,7 +7,7 @@ import os
 import pytest
 from msgspec.structs import replace
 
-from slm_atlas.evals.sandbox import ESSENTIAL, LAYERS, Layers, Limits, Outcome, parent, run
+from slm_atlas.evals.sandbox import ESSENTIAL, LAYERS, Layers, Limits, Outcome, parent, run, watch
 
 NONE = Layers(in_force=(), lacking=dict.fromkeys(LAYERS, "needs Linux"))
 WEAK = Layers(in_force=("limits", "privileges"), lacking=dict.fromkeys(("files", "processes", "network"), "refused"))
@@ -44,7 +44,7 @@ def test_where_it_may_be_lost_an_ordinary_users_machine_runs_programs(monkeypatc
 def test_a_layer_that_fails_once_refuses_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     if parent.layers().missing:
         pytest.skip(parent.layers().describe())
-    monkeypatch.setattr(parent, "filter_for", lambda: b"")
+    monkeypatch.setattr(watch, "filter_for", lambda: b"")
     verdict = run("raise SystemExit('it ran')")
     assert (verdict.outcome, verdict.output) == (Outcome.REFUSED, "")
     assert verdict.reason.startswith("calls: ")

@@ -11,6 +11,7 @@ whose results are equal to everything, passes. A program that exits early or pri
 """
 
 from slm_atlas.evals.sandbox.layers import ESSENTIAL, LAYERS, MEND, Layers
-from slm_atlas.evals.sandbox.parent import Limits, Outcome, Verdict, layers, run
+from slm_atlas.evals.sandbox.parent import layers, run
+from slm_atlas.evals.sandbox.verdict import Limits, Outcome, Verdict
 
 __all__ = ["ESSENTIAL", "LAYERS", "MEND", "Layers", "Limits", "Outcome", "Verdict", "layers", "run"]
