@@ -19,6 +19,7 @@ from slm_atlas.cli.doctor import Check, Status
 from slm_atlas.cli.main import cli
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import EngineCrashed, EngineTimeout
+from slm_atlas.evals.sandbox import LAYERS, Layers
 from slm_atlas.studies.lock import measured_by, measuring
 from slm_atlas.units import GIB
 
@@ -55,6 +56,20 @@ class TestProbe:
         engine = doctor.probe_engine()
         assert isinstance(engine, EngineInfo)
         assert engine.name == "llamacpp"
+
+
+class TestSandbox:
+    def test_a_machine_that_isolates_is_well(self) -> None:
+        check = doctor.check_sandbox(Layers(in_force=tuple(LAYERS), lacking={}))
+        assert (check.status, check.fix) == (Status.OK, None)
+        assert "network" in check.found
+
+    def test_one_that_does_not_says_why_and_what_would(self) -> None:
+        check = doctor.check_sandbox(Layers(in_force=("limits",), lacking={"files": "Operation not permitted"}))
+        assert check.status is Status.OK  # optional: nothing else needs it
+        assert "files (Operation not permitted)" in check.found
+        assert check.fix is not None
+        assert "namespaces" in check.fix
 
 
 class TestEngine:

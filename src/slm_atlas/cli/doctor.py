@@ -20,6 +20,7 @@ from slm_atlas.bench.host import MAX_STEAL_SHARE, UNKNOWN, HostState, describe_h
 from slm_atlas.cli.output import json_option, print_json, print_table, say
 from slm_atlas.engines import EngineInfo, Worker
 from slm_atlas.errors import EngineError
+from slm_atlas.evals.sandbox import MEND, Layers, layers
 from slm_atlas.home import ENVIRONMENT_VARIABLE, home
 from slm_atlas.store.records import Host
 from slm_atlas.studies.lock import measured_by
@@ -146,6 +147,7 @@ def diagnose() -> Diagnosis:
         *check_engine(engine, host.flags.split()),
         *([] if isinstance(engine, str) else [check_run(try_engine()), check_calibration(host, engine)]),
         *check_other_engines(),
+        check_sandbox(layers()),
         *check_extras(),
         *check_home(home()),
         *check_noise(before, state),
@@ -292,6 +294,11 @@ def check_other_engines() -> list[Check]:
         _check("engine", "transformers", found, fix, Status.OK),
         _check("engine", "endpoint", "runs endpoint:NAME@URL, any OpenAI-compatible server; nothing to install"),
     ]
+
+
+def check_sandbox(found: Layers) -> Check:
+    """What holds a program that a model wrote (coding tasks, `slm eval --allow-code`)."""
+    return _check("machine", "sandbox", found.describe(), MEND if found.missing else None, Status.OK)
 
 
 def unused_flags(flags: list[str], build: str) -> list[str]:

@@ -1,9 +1,4 @@
-"""The statistics of every number shown: an estimate, its interval and its n.
-
-The fresh process is the statistical unit of a cost (tokens within a run are not independent), the item that of a
-score. An interval of one arm takes its runs for independent; a ratio within blocks holds under drift too. What is not
-a line of arithmetic is scipy's, imported when first needed (0.5 s).
-"""
+"""Estimates of costs and shares with their intervals, and the line through points."""
 
 from __future__ import annotations
 
