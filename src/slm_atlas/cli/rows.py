@@ -9,6 +9,7 @@ import click
 
 from slm_atlas.cli.output import print_table, say
 from slm_atlas.insights.frame import Row
+from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
 from slm_atlas.units import format_bytes, format_count, format_rate
 
@@ -102,7 +103,7 @@ def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
         "First token": _seconds(row.metrics.get("ttft_s")),
         "Fragments/s": _shown(row.metrics.get("fragments_per_s")),
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
-        **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
+        **{task: _score(row.scores[task]) if task in row.scores else None for task in tasks},
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
         "Ended": row.stop.words if row.stop and (row.stop.asked or row.stop.budget_s) else None,
     }
@@ -122,6 +123,14 @@ def _seconds(estimate: Estimate | None) -> str | None:
         return None
     interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.3g}, {estimate.high:.3g}]"
     return f"{estimate.value:.3g}{interval} s"
+
+
+def _score(score: Score) -> str:
+    if score.is_share:
+        return _percent(score.estimate)
+    low, high = score.estimate.low, score.estimate.high
+    interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
+    return f"{score.estimate.value:.3g}{interval} {score.metric.replace('_', ' ')}"
 
 
 def _percent(estimate: Estimate) -> str:
