@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from slm_atlas.evals.suites import SuiteTask
 from slm_atlas.store.records import Sample
 
 if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
     from lm_eval.api.task import ConfigurableTask
 
 Entry = dict[str, Any]
 _UNITS = {"bits_per_byte": "bytes", "byte_perplexity": "bytes", "word_perplexity": "words"}
 """What each metric of a whole text is a mean over."""
+
+
+def prompts_hash(instances: Iterable[Instance]) -> str:
+    """sha256 of all requests in order: prompts and continuations, or prompts and how to generate after them."""
+    digest = hashlib.sha256()
+    for instance in instances:
+        digest.update(json.dumps([instance.request_type, *instance.args], ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def samples_of(

@@ -16,7 +16,7 @@ import msgspec
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import EngineRefused, MissingExtra
 from slm_atlas.evals.fingerprint import task_fingerprint
-from slm_atlas.evals.results import samples_of
+from slm_atlas.evals.results import prompts_hash, samples_of
 from slm_atlas.evals.suites import Suite, SuiteTask
 from slm_atlas.models.header import read_header
 from slm_atlas.store.records import Sample
@@ -36,6 +36,8 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """Its version."""
     data_hash: str
     """sha256 of its definition and items; see `task_fingerprint`."""
+    prompts_hash: str
+    """sha256 of all that the model was asked; see `prompts_hash`."""
     loaded: LoadReport
     """What the engine granted."""
     samples: tuple[Sample, ...]
@@ -92,12 +94,13 @@ def evaluate_task(
     _refuse_untrained(load.path, chosen)
     loaded = engine.load(load)
     lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
-    samples = _evaluate(lm, suite, chosen, limit, data)
+    samples, asked = _evaluate(lm, suite, chosen, limit, data)
     _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
     return TaskResult(
         task=task,
         task_version=fingerprint.version,
         data_hash=fingerprint.data_hash,
+        prompts_hash=asked,
         loaded=loaded,
         samples=tuple(samples),
         prefill_tokens_read=lm.prefill.read,
@@ -107,8 +110,10 @@ def evaluate_task(
     )
 
 
-def _evaluate(lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None) -> list[Sample]:
-    """The samples of what lm-eval logs of each item."""
+def _evaluate(
+    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None
+) -> tuple[list[Sample], str]:
+    """The samples of what lm-eval logs of each item, and the hash of what was asked."""
     with _quiet():
         from lm_eval.evaluator import evaluate
 
@@ -124,7 +129,8 @@ def _evaluate(lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, da
             bootstrap_iters=0,
             confirm_run_unsafe_code=True,
         )
-    return samples_of(task, kept, found["samples"])
+    asked = prompts_hash(instance for built in kept.values() for instance in built.instances)
+    return samples_of(task, kept, found["samples"]), asked
 
 
 def first_items(sizes: Mapping[str, int], limit: int | None) -> dict[str, list[int]]:

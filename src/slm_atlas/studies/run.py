@@ -273,6 +273,7 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
         )
     notes = {
         "granted": msgspec.to_builtins(found.loaded),
+        "prompts_hash": found.prompts_hash,
         "prefill_tokens_read": found.prefill_tokens_read,
         "prefill_tokens_naive": found.prefill_tokens_naive,
         "truncated": found.truncated,
