@@ -49,8 +49,8 @@ PART = {"mmlu": "subject", "minerva_math": "type"}
 TYPES = {"counting_and_probability": "Counting & Probability"}
 """Parts whose rows are not called by the part's name in title case."""
 ASKED = {
-    **{name: (0, 1, 5) for name in ("arc_challenge", "hellaswag", "winogrande", "mmlu", "truthfulqa_mc2")},
-    **{name: (0, 1, 5) for name in ("commonsense_qa", "piqa", "openbookqa", "arc_easy", "boolq")},
+    **dict.fromkeys(("arc_challenge", "hellaswag", "winogrande", "mmlu", "truthfulqa_mc2"), (0, 1, 5)),
+    **dict.fromkeys(("commonsense_qa", "piqa", "openbookqa", "arc_easy", "boolq"), (0, 1, 5)),
     **{"gsm8k": (0, 5), "minerva_math": (4,), "humaneval": (0,), "mbpp": (0, 3)},
     **{"wikitext": (0,), "lambada_openai": (0,)},
 }
@@ -82,7 +82,7 @@ def recorded(manager: TaskManager, name: str, shots: int, data: Path) -> dict[st
         def compute(self, **_: Any) -> tuple[dict[str, float], dict[str, Any]]:
             return {}, {}
 
-    with mock.patch("datasets.load_dataset", local), mock.patch.object(evaluate, "load", lambda _: Nothing()):
+    with mock.patch("datasets.load_dataset", local), mock.patch.object(evaluate, "load", return_value=Nothing()):
         tasks = manager.load([name])["tasks"]
     for task in tasks.values():
         task.set_config("num_fewshot", shots)

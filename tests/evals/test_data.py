@@ -61,7 +61,7 @@ def test_a_row_that_breaks_the_schema_is_named(tmp_path: Path, change: dict[str,
 @pytest.mark.parametrize("field", list(ROW))
 def test_a_missing_field_is_named(tmp_path: Path, field: str) -> None:
     write(tmp_path, "piqa/validation.jsonl", [{name: value for name, value in ROW.items() if name != field}])
-    with pytest.raises(UserError, match=f"line 1: object missing required field `{field}`"):
+    with pytest.raises(UserError, match=rf"line 1: object missing required field `{field}`"):
         read_task(PIQA, tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_a_missing_field_is_named(tmp_path: Path, field: str) -> None:
 def test_a_line_that_is_no_json_object_in_utf_8_is_named(tmp_path: Path, line: bytes, complaint: str) -> None:
     path = write(tmp_path, "piqa/validation.jsonl", [ROW])
     path.write_bytes(path.read_bytes() + line + b"\n")
-    with pytest.raises(UserError, match="line 2: .*") as error:
+    with pytest.raises(UserError, match=r"line 2: .*") as error:
         read_task(PIQA, tmp_path)
     assert complaint in error.value.message
 

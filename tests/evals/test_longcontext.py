@@ -1,4 +1,4 @@
-"""Generated retrieval: as long as asked in the tokenizer's tokens, the number at its depth, the same on every machine."""
+"""Generated retrieval: as long as asked in the tokenizer's tokens, a number at its depth, the same everywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from slm_atlas.engines import LoadSettings, Score
+from slm_atlas.engines import Generation, LoadSettings, Score
 from slm_atlas.engines.fake import Fake
 from slm_atlas.evals import SuiteTask, evaluate_task, suite
 from slm_atlas.evals.longcontext import ANSWER_TOKENS, DEPTHS, N_ITEMS, N_KEYS, documents
@@ -80,10 +80,8 @@ def test_an_answer_counts_by_its_first_number() -> None:
     class Knowing(Fake):
         """Answers the prompt that was last read."""
 
-        def generate(self, prompt, *, max_tokens, stop=()):  # type: ignore[no-untyped-def]
-            found = super().generate(prompt, max_tokens=max_tokens, stop=stop)
-            text = f" {answers[bytes(prompt).decode()]}, 12."
-            return type(found)(**{**{name: getattr(found, name) for name in found.__struct_fields__}, "text": text})
+        def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
+            return Generation(text=f" {answers[bytes(prompt).decode()]}, 12.", tokens=6, stopped=True)
 
         def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
             raise AssertionError("nothing is to be scored")

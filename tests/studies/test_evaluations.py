@@ -40,7 +40,7 @@ def test_coding_tasks_are_left_out_with_a_line_and_refused_by_name() -> None:
     assert len(selection.targets) == 12
     assert [line.split()[1] for line in selection.omitted] == ["humaneval", "mbpp"]
     assert len(names(study(suites=("paper",), allow_code=True))) == 14
-    with pytest.raises(UserError, match="humaneval cannot be evaluated.*--allow-code"):
+    with pytest.raises(UserError, match=r"humaneval cannot be evaluated.*--allow-code"):
         names(study(tasks=("humaneval",)))
 
 

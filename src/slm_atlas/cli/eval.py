@@ -103,4 +103,5 @@ def _say_what_scores_mean(dataset: Dataset, suites: Sequence[Suite]) -> None:
         truncated = run.notes.get("truncated")
         if truncated:
             name, context = dataset.artifacts[run.artifact].name, run.settings["context"]
-            say(f"{name}, {run.settings['task']}: {truncated} prompts lost their beginning to a context of {context}.")
+            prompts = "1 prompt" if truncated == 1 else f"{truncated} prompts"
+            say(f"{name}, {run.settings['task']}: {prompts} lost the beginning to a context of {context} tokens.")

@@ -35,9 +35,7 @@ class Part(NamedTuple):
             return str(split)
         if "samples" in own:
             return None
-        return str(
-            self.definition.get("training_split") or self.definition.get("validation_split") or self.evaluated
-        )
+        return str(self.definition.get("training_split") or self.definition.get("validation_split") or self.evaluated)
 
 
 def lm_eval_version() -> str:

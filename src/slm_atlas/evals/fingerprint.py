@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from slm_atlas.evals import longcontext
 from slm_atlas.evals.data import PartRows, read_task
@@ -62,6 +62,6 @@ def fingerprint(folder: Path, task: str) -> Fingerprint:
     return Fingerprint(str(definition["metadata"]["version"]), _hash([definition, items]), len(items))
 
 
-def _hash(content: Any) -> str:
+def _hash(content: object) -> str:
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Retrieval from long texts, made here from a seed: a number hidden among filler, to a length in the model's own tokens.
+"""Retrieval from long texts, made here from a seed: a number hidden in filler, to a length in the model's own tokens.
 
 `passkey` hides one number at a depth from 0 (the beginning) to 1 (the end). `multikey` hides nine, each under a word,
 at depths of eighths, and asks for one of them: its questions share their text, so that it is read once. An answer

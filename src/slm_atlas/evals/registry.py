@@ -43,7 +43,8 @@ def _paths(name: str) -> list[str]:
             return [str(path.relative_to(folder))]
     index = _index()
     if name not in index:
-        near = get_close_matches(name, [*index, *(task for s in all_suites() for task in [t.name for t in s.tasks])], 3)
+        known = sorted({*index, *(task.name for suite in all_suites() for task in suite.tasks)})
+        near = get_close_matches(name, known)
         raise UserError(f"There is no task '{name}' in lm-eval {lm_eval_version()}.", " or ".join(near) or None)
     if not index[name]:
         raise UserError(f"The task '{name}' is defined in Python or in line, which is not evaluated here.")

@@ -36,9 +36,10 @@ def samples_of(
     An item's index is its place among all items; `item` is its id, or its part and its number there.
     """
     several = len(tasks) > 1
-    entries = [(part, entry) for part in tasks for entry in _ordered(task, logged.get(part, ()))]
+    entries = [(part, entry) for part in tasks for entry in sorted(logged[part], key=lambda entry: entry["doc_id"])]
     numbers = {key: index for index, key in enumerate(dict.fromkeys((part, e["doc_id"]) for part, e in entries))}
-    main, other = [], []
+    main: list[Sample] = []
+    other: list[Sample] = []
     for part, entry in entries:
         index, first = numbers[part, entry["doc_id"]], _is_main(task, entry, logged[part])
         item = f"{part}/{entry['doc_id']}" if several else str(entry["doc"].get("id", entry["doc_id"]))
@@ -51,10 +52,6 @@ def samples_of(
             sample = Sample(metric=shown, index=index, value=value, scope=task.name, item=item, detail=detail)
             (main if detail is not None else other).append(sample)
     return [*main, *sorted(other, key=lambda sample: sample.metric)]
-
-
-def _ordered(task: SuiteTask, logged: Sequence[Entry]) -> list[Entry]:
-    return sorted(logged, key=lambda entry: entry["doc_id"])
 
 
 def _is_main(task: SuiteTask, entry: Entry, logged: Sequence[Entry]) -> bool:

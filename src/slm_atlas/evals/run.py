@@ -146,18 +146,20 @@ def first_items(sizes: Mapping[str, int], limit: int | None) -> dict[str, list[i
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence lm-eval's log below errors, and the bars drawn while prompts are built: progress is shown elsewhere."""
+    """Silence lm-eval's log and the Hub's below errors, and the bars drawn meanwhile: progress is shown elsewhere."""
     import datasets
 
-    logger, bars = logging.getLogger("lm_eval"), datasets.is_progress_bar_enabled()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    bars = datasets.is_progress_bar_enabled()
+    levels = {name: logging.getLogger(name).level for name in ("lm_eval", "huggingface_hub", "datasets")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     try:
         with mock.patch("lm_eval.api.task.tqdm", lambda items, **_: items):
             yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         if bars:
             datasets.enable_progress_bars()
 

@@ -40,6 +40,8 @@ class Targets(msgspec.Struct, frozen=True):
 
 
 class Hellaswag(Row, frozen=True):
+    """An activity begun, and its endings."""
+
     activity_label: str
     ctx_a: str
     ctx_b: str
@@ -51,12 +53,16 @@ class Hellaswag(Row, frozen=True):
 
 
 class Truthfulqa(Row, frozen=True):
+    """A question, and true and false answers to it."""
+
     question: Text
     mc1_targets: Targets
     mc2_targets: Targets
 
 
 class Winogrande(Row, frozen=True):
+    """A sentence with a blank `_`, and two ways to fill it."""
+
     sentence: Annotated[str, Meta(pattern="_")]
     option1: Text
     option2: Text
@@ -64,15 +70,19 @@ class Winogrande(Row, frozen=True):
 
 
 class LabelledQuestion(Row, frozen=True):
+    """A question (ARC), its choices and the label of the right one."""
+
     question: Text
     choices: Choices
-    answerKey: Text  # noqa: N815 - the data's own name
+    answerKey: Text
 
     def __post_init__(self) -> None:
         _among("answerKey", self.answerKey, self.choices.label)
 
 
 class CommonsenseQa(LabelledQuestion, frozen=True):
+    """The same with exactly the five choices that the prompt names."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.choices.label != ["A", "B", "C", "D", "E"]:
@@ -80,15 +90,19 @@ class CommonsenseQa(LabelledQuestion, frozen=True):
 
 
 class Openbookqa(Row, frozen=True):
+    """The beginning of a sentence or a question, and its choices."""
+
     question_stem: Text
     choices: Choices
-    answerKey: Text  # noqa: N815 - the data's own name
+    answerKey: Text
 
     def __post_init__(self) -> None:
         _among("answerKey", self.answerKey.lstrip(), self.choices.label)
 
 
 class Piqa(Row, frozen=True):
+    """A goal, and two ways to it."""
+
     goal: str
     sol1: Text
     sol2: Text
@@ -96,12 +110,16 @@ class Piqa(Row, frozen=True):
 
 
 class Boolq(Row, frozen=True):
+    """A passage, and a yes/no question it answers."""
+
     passage: Text
     question: Text
     label: Literal[0, 1]
 
 
 class Mmlu(Row, frozen=True):
+    """A question of a subject, with four choices."""
+
     question: Text
     choices: Annotated[list[Text], Meta(min_length=4, max_length=4)]
     answer: Annotated[int, Meta(ge=0, le=3)]
@@ -109,24 +127,34 @@ class Mmlu(Row, frozen=True):
 
 
 class Gsm8k(Row, frozen=True):
+    """A word problem, and its solution, which ends `#### <number>`."""
+
     question: Text
     answer: Annotated[str, Meta(pattern="#### ")]
 
 
 class Math(Row, frozen=True):
+    """A problem, and its solution with a boxed answer."""
+
     problem: Text
     solution: Annotated[str, Meta(pattern=r"\\(boxed|fbox)")]
 
 
 class MathOfType(Math, frozen=True):
+    """The same, of a subject."""
+
     type: Text
 
 
 class Math500(Math, frozen=True):
+    """The same, with the answer apart."""
+
     answer: Text
 
 
 class HumanEval(Row, frozen=True):
+    """The beginning of a function, and its tests."""
+
     task_id: Text
     prompt: Text
     test: Text
@@ -134,6 +162,8 @@ class HumanEval(Row, frozen=True):
 
 
 class Mbpp(Row, frozen=True):
+    """A task in words, and three tests."""
+
     task_id: int
     text: Text
     code: Text
@@ -141,10 +171,14 @@ class Mbpp(Row, frozen=True):
 
 
 class Lambada(Row, frozen=True):
+    """A text, whose last word is to be found."""
+
     text: Annotated[str, Meta(pattern=r"\S [^ ]+$")]
 
 
 class Wikitext(Row, frozen=True):
+    """An article."""
+
     page: Text
 
 

@@ -66,11 +66,13 @@ def _configured(config: dict[str, Any], task: SuiteTask) -> ConfigurableTask:
     for key in ("tag", "group", "task_list"):  # as lm-eval's own factory does
         config.pop(key, None)
     try:
-        return ConfigurableTask(config=config)
+        with _hub.patience():
+            return ConfigurableTask(config=config)
     except (ConnectionError, DatasetsError, FileNotFoundError) as error:
+        _hub.silent = True
         # Not the library's own words: they name addresses, and differ from task to task.
         raise OfflineError(
-            "The Hub did not give lm-eval's data sets.", "--data DIR reads rows from a folder, with no network"
+            "The Hub did not give lm-eval's data set.", "--data DIR for rows from a folder, or --retry-failed later"
         ) from error
 
 
@@ -119,6 +121,30 @@ def set_shots(task: ConfigurableTask, shots: int) -> None:
     pool = len(task.sampler.df) - drawn_from_evaluated if hasattr(task, "sampler") else 0
     if shots > pool:
         raise UserError(f"{task.config.task} has {pool} worked examples, and {shots} are asked for.", "fewer shots")
+
+
+class _Hub:
+    """What is known of the Hub in this process: once it did not answer, only what was fetched before is asked for.
+
+    Its client tries for half a minute each time, and a suite has many tasks.
+    """
+
+    silent = False
+
+    @contextlib.contextmanager
+    def patience(self) -> Iterator[None]:
+        """Wait for the Hub as its client does, or not at all."""
+        if not self.silent:
+            yield
+            return
+        with (
+            mock.patch("huggingface_hub.constants.HF_HUB_OFFLINE", new=True),
+            mock.patch("datasets.config.HF_HUB_OFFLINE", new=True),
+        ):
+            yield
+
+
+_hub = _Hub()
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ class Study(Struct, frozen=True):
     shots: Annotated[int, Meta(ge=0)] | None = None
     """Worked examples before each question, of all tasks of lm-eval's; None: each task's own number."""
     data: str | None = None
-    """Folder of rows for tasks of lm-eval's, `DIR/<task>/<split>.jsonl`; None: what `$SLM_ATLAS_DATA` says, else the Hub."""
+    """Folder of rows for tasks of lm-eval's, `DIR/<task>/<split>.jsonl`; None: `$SLM_ATLAS_DATA`, else the Hub."""
     allow_code: bool = False
     """Evaluate coding tasks, too: they run what the model writes, in a sandbox."""
 
