@@ -185,6 +185,11 @@ def test_the_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatc
         evaluate_task(Fake(), FAKE, suite("paper"), "piqa")
 
 
+def test_code_is_not_run_without_leave_and_nothing_is_loaded(eval_rows: Path) -> None:
+    with pytest.raises(UserError, match="humaneval runs code that the model writes"):
+        evaluate_task(Fake(), LoadSettings(path="fake:refuse"), suite("paper"), "humaneval", data=eval_rows)
+
+
 def test_too_few_worked_examples_are_said(eval_rows: Path) -> None:
     task = with_shots(find_task("mbpp"), 4)
     alone = Suite(name="lm-eval", title="", version=1, description="", comparable=True, tasks=(task,))

@@ -14,7 +14,7 @@ from unittest import mock
 import msgspec
 
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
-from slm_atlas.errors import EngineRefused, MissingExtra
+from slm_atlas.errors import EngineRefused, MissingExtra, UserError
 from slm_atlas.evals.fingerprint import task_fingerprint
 from slm_atlas.evals.results import prompts_hash, samples_of
 from slm_atlas.evals.suites import Suite, SuiteTask
@@ -66,6 +66,7 @@ def evaluate_task(
     *,
     limit: int | None = None,
     data: Path | None = None,
+    allow_code: bool = False,
     on_progress: OnProgress | None = None,
 ) -> TaskResult:
     """Load a model and evaluate it on a task; nothing is printed, and nothing is fetched but from the Hub.
@@ -77,6 +78,7 @@ def evaluate_task(
         task: the task's name.
         limit: only so many items, the first of each part in turn; None: all.
         data: the user's folder of rows, for tasks of lm-eval's; None: the Hub.
+        allow_code: run what the model writes, in the sandbox, where the task judges code.
         on_progress: told the number of requests done and of all; an item has one request, or one a choice.
 
     Raises:
@@ -92,9 +94,10 @@ def evaluate_task(
 
     fingerprint = task_fingerprint(suite, task, data)
     _refuse_untrained(load.path, chosen)
-    loaded = engine.load(load)
-    lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
-    samples, asked = _evaluate(lm, suite, chosen, limit, data)
+    with _leave_for_code(chosen, allowed=allow_code):
+        loaded = engine.load(load)
+        lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
+        samples, asked = _evaluate(lm, suite, chosen, limit, data)
     _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
     return TaskResult(
         task=task,
@@ -131,6 +134,25 @@ def _evaluate(
         )
     asked = prompts_hash(instance for built in kept.values() for instance in built.instances)
     return samples_of(task, kept, found["samples"]), asked
+
+
+@contextlib.contextmanager
+def _leave_for_code(task: SuiteTask, *, allowed: bool) -> Iterator[None]:
+    """Within: programs of the model may run in the sandbox, if the task needs that and the user said so.
+
+    Raises:
+        UserError: the user did not, or this machine cannot isolate them; nothing was loaded.
+    """
+    if not task.code:
+        yield
+        return
+    if not allowed:
+        raise UserError(f"{task.name} runs code that the model writes.", "slm eval ... --allow-code")
+    from slm_atlas.evals.code import allow_code, require_allowed
+
+    with allow_code():
+        require_allowed()
+        yield
 
 
 def first_items(sizes: Mapping[str, int], limit: int | None) -> dict[str, list[int]]:

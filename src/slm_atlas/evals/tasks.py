@@ -153,7 +153,7 @@ def _extra_named() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"This task ({error.name or 'a package is missing'})", "eval") from error
+        raise MissingExtra("What this task judges answers with", "eval") from error
 
 
 @contextlib.contextmanager

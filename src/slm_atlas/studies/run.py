@@ -269,6 +269,8 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
             target.task,
             limit=target.limit,
             data=target.data,
+            # A coding task is planned only where the study allows it.
+            allow_code=target.suite.task(target.task).code,
             on_progress=lambda done, total: session.listen(Advanced(done, total)),
         )
     notes = {
