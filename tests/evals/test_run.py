@@ -191,9 +191,9 @@ def test_code_is_not_run_without_leave_and_nothing_is_loaded(eval_rows: Path) ->
 
 
 def test_too_few_worked_examples_are_said(eval_rows: Path) -> None:
-    task = with_shots(find_task("mbpp"), 4)
+    task = with_shots(find_task("mmlu"), 6)
     alone = Suite(name="lm-eval", title="", version=1, description="", comparable=True, tasks=(task,))
-    with pytest.raises(UserError, match="mbpp has 3 worked examples, and 4 are asked for"):
+    with pytest.raises(UserError, match="mmlu_abstract_algebra has 5 worked examples, and 6"):
         evaluate_task(Fake(), FAKE, alone, task.name, data=eval_rows)
 
 
