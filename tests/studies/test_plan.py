@@ -103,7 +103,7 @@ class TestPrepare:
         found = prepare(StudyModel(model=str(tiny_model), suites=("smoke",)))
         assert found.path == tiny_model
         assert found.label == "Tiny Q4_K_M"
-        assert found.suites == ("smoke",)
+        assert found.model.suites == ("smoke",)
         assert found.work is not None
         assert found.artifact.params is not None
         weights = sum(found.artifact.tensor_bytes.values())

@@ -16,6 +16,7 @@ import msgspec
 
 from slm_atlas import stats
 from slm_atlas.errors import Outcome
+from slm_atlas.insights.scores import Score, score
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
 from slm_atlas.store.stops import Design, Stop, arm_id, design_of, judge, shape
@@ -23,14 +24,8 @@ from slm_atlas.store.stops import Design, Stop, arm_id, design_of, judge, shape
 if TYPE_CHECKING:
     from slm_atlas.store.db import Store
 
-SMOKE_SUITE = "smoke"
-"""The bundled suite whose scores are not comparable with published ones."""
-
 PAPER_TOKENS = 50
 """Tokens of the paper's prompts and answers: what settings mean that do not say."""
-
-SCORE_METRICS = ("acc", "exact_match", "acc_norm")
-"""The metrics of an item, the one shown first."""
 
 ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 """What the engine allocates for a model; their sum is `engine_bytes`."""
@@ -59,26 +54,6 @@ class Dataset(NamedTuple):
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """The base of a row's values."""
-
-
-class Score(Struct, frozen=True):
-    """How a model did on a task."""
-
-    task: str
-    """The task's name."""
-    suite: str
-    """The suite it was run in."""
-    metric: str
-    """`acc`, `acc_norm` or `exact_match`."""
-    estimate: Estimate
-    """The mean over items."""
-    chance: float | None
-    """What guessing scores; None where guessing has no meaning, or the study did not say."""
-
-    @property
-    def comparable(self) -> bool:
-        """Whether published scores of a task so named may stand beside it."""
-        return self.suite != SMOKE_SUITE
 
 
 class Failure(Struct, frozen=True):
@@ -285,20 +260,7 @@ def _estimates(summaries: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
 def _scores(runs: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> dict[str, Score]:
     scores: dict[str, Score] = {}
     for run in sorted(runs, key=lambda run: run.started_at):
-        score = _score(run, samples.get(run.key, [])) if run.outcome is Outcome.OK else None
-        if score is not None:
-            scores[score.task] = score
+        found = score(run, samples.get(run.key, [])) if run.outcome is Outcome.OK else None
+        if found is not None:
+            scores[found.task] = found
     return scores
-
-
-def _score(run: Run, samples: Sequence[Sample]) -> Score | None:
-    """The score of a run: Wilson's interval for items right or wrong, Student's t for items scored between."""
-    task, suite = str(run.settings["task"]), str(run.settings.get("suite", ""))
-    for metric in SCORE_METRICS:
-        values = [sample.value for sample in samples if sample.metric == metric]
-        if values:
-            binary = set(values) <= {0.0, 1.0}
-            estimate = stats.wilson(round(sum(values)), len(values)) if binary else stats.mean_estimate(values)
-            chance = run.settings.get("chance")
-            return Score(task=task, suite=suite, metric=metric, estimate=estimate, chance=chance)
-    return None

@@ -209,4 +209,5 @@ def _score_rows(row: Row, label: str) -> list[dict[str, Any]]:
             "chance": None if score.chance is None else 100 * score.chance,
         }
         for task, score in sorted(row.scores.items())
+        if score.is_share
     ]

@@ -212,8 +212,9 @@ def _score(row: Row, task: str) -> Cell:
     if score is None:
         failed = next((str(failed.outcome) for failed in row.failures if failed.task == task), "not measured")
         return Cell(NOT_MEASURED, (failed,))
-    value = score.estimate.value
-    return Cell(f"{value:.0%}", (interval(score.estimate, "{:.0%}".format), f"{score.estimate.n} items"), value)
+    value, shown = score.estimate.value, "{:.0%}".format if score.is_share else "{:.3g}".format
+    unit = () if score.is_share else (score.metric.replace("_", " "),)
+    return Cell(shown(value), (*unit, interval(score.estimate, shown), f"{score.estimate.n} items"), value)
 
 
 def interval(estimate: Estimate, shown: Format) -> str:

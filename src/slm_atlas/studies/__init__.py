@@ -1,5 +1,6 @@
 """Studies: sets of measurements that are planned, run one at a time, stored and resumed."""
 
+from slm_atlas.studies.evaluations import EvalTarget, select
 from slm_atlas.studies.lock import measuring
 from slm_atlas.studies.plan import Cell, plan
 from slm_atlas.studies.run import (
@@ -22,6 +23,7 @@ from slm_atlas.studies.threads import check_threads, known_knee, probed_knee
 __all__ = [
     "Advanced",
     "Cell",
+    "EvalTarget",
     "Event",
     "Finished",
     "Precision",
@@ -48,4 +50,5 @@ __all__ = [
     "prepare",
     "probed_knee",
     "run_cells",
+    "select",
 ]

@@ -17,25 +17,11 @@ from slm_atlas.bench import BenchSettings
 from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
-from slm_atlas.evals import suite as find_suite
-from slm_atlas.evals import task_fingerprint
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Host, RunKind
+from slm_atlas.studies.evaluations import EvalTarget, select, settings_of
 from slm_atlas.studies.schema import Study
 from slm_atlas.studies.subjects import Subject
-
-
-class EvalTarget(NamedTuple):
-    """What an evaluation cell evaluates."""
-
-    suite: str
-    """The suite's name."""
-    task: str
-    """The task's name."""
-    context: int
-    """Tokens of context."""
-    limit: int | None
-    """Only so many items; None: all."""
 
 
 class Cell(NamedTuple):
@@ -117,19 +103,13 @@ def _threaded(settings: BenchSettings, subject: Subject) -> BenchSettings:
 
 
 def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
+    known: dict[EvalTarget, dict[str, Any]] = {}
     for subject in subjects:
-        for suite in map(find_suite, subject.suites):
-            for task in suite.tasks:
-                target = EvalTarget(suite.name, task.name, study.eval_context, study.limit)
-                fingerprint = task_fingerprint(suite, task.name)
-                settings = {
-                    **target._asdict(),
-                    "task_version": fingerprint.version,
-                    "data_hash": fingerprint.data_hash,
-                    "chance": task.chance,
-                }
-                key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
-                yield Cell(key, RunKind.EVAL, subject, target, settings, 0)
+        for target in select(study, subject.model).targets:
+            # Its rows are read and hashed once, however many models there are.
+            settings = known[target] if target in known else known.setdefault(target, settings_of(target))
+            key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
+            yield Cell(key, RunKind.EVAL, subject, target, settings, 0)
 
 
 def _key(

