@@ -15,6 +15,7 @@ from slm_atlas.stats.estimates import (
     paired_ratio,
     relative_half_width,
     trend,
+    weighted_mean_estimate,
     wilson,
 )
 from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for
@@ -35,5 +36,6 @@ __all__ = [
     "paired_ratio",
     "relative_half_width",
     "trend",
+    "weighted_mean_estimate",
     "wilson",
 ]
