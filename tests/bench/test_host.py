@@ -319,3 +319,21 @@ def test_a_container_s_share_and_what_it_cost_are_read(tmp_path: Path) -> None:
     write(tmp_path, "sys/fs/cgroup/cpu.stat", "usage_usec 9\nthrottled_usec 2500000\n")
     state = host_state(tmp_path)
     assert (state.quota_cores, state.throttled_s) == (1.5, 2.5)
+
+
+def test_the_processors_own_sensors_count_where_there_are_no_zones(tmp_path: Path) -> None:
+    write(tmp_path, "sys/class/hwmon/hwmon0/name", "nvme\n")
+    write(tmp_path, "sys/class/hwmon/hwmon0/temp1_input", "95000\n")
+    assert host_state(tmp_path).temperature_c is None  # a disk's
+    write(tmp_path, "sys/class/hwmon/hwmon1/name", "k10temp\n")
+    write(tmp_path, "sys/class/hwmon/hwmon1/temp1_input", "61250\n")
+    assert host_state(tmp_path).temperature_c == 61.25
+
+
+@pytest.mark.parametrize(("flags", "clock"), [("fpu aperfmperf avx2", 3100.5), ("fpu avx2", None)])
+def test_a_clock_without_rules_counts_where_the_processor_counts_it(
+    tmp_path: Path, flags: str, clock: float | None
+) -> None:
+    cores = "".join(f"processor\t: {core}\ncpu MHz\t\t: {2100.5 + 1000 * core}\nflags\t: {flags}\n" for core in (0, 1))
+    write(tmp_path, "proc/cpuinfo", cores)
+    assert host_state(tmp_path).frequency_mhz == clock

@@ -177,6 +177,30 @@ def test_pinned_threads_are_recorded(tiny_model: Path) -> None:
     assert "pin" not in found.notes["absent"]
 
 
+def test_sustained_use_has_a_table_and_joins_the_other_runs(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slm_atlas.bench.sustained.MAX_REST_S", 0.0)
+    sustained = ("bench", tiny_model, *FAKE, "--sustained", "1m")
+    (row,) = document(*sustained)
+    result = slm(*sustained)
+    _, _, (line,) = tables(result.stdout)
+    assert "Sustained use: each run decodes for 1 min 0 s more" in result.stderr
+    assert "equal depth of the cache" in result.stderr
+    assert line.split()[:2] == ["Tiny", "Q4_K_M"]
+    assert "none found" in line  # the fake engine is always as fast
+    assert row["sustained"][0]["steady_to_burst"]["value"] == pytest.approx(1)
+    assert row["metrics"]["steady_tokens_per_s"]["value"] == pytest.approx(1 / DECODE_S)
+    assert not [name for name in row["metrics"] if name.startswith("sustained_")]
+    slm("bench", tiny_model, *FAKE)
+    (both,) = document("results", "list")
+    assert both["n_runs"] == 2  # with the pass or without, a run is the same
+
+
+def test_too_short_a_sustained_pass_says_so(tiny_model: Path) -> None:
+    result = slm("bench", tiny_model, *FAKE, "--sustained", 0.6)
+    assert "not told: 4 rounds are too few, decode for longer" in result.stdout
+    assert "What depth costs is not told from less than 100 tokens" in result.stderr
+
+
 @pytest.mark.engine
 def test_a_file_is_swept_over_quantizations_its_own_as_it_is(tiny_model: Path) -> None:
     sweep = ("bench", tiny_model, *FAKE, "--sweep", "quant=Q8_0,Q4_K_M,F16", "--sweep", "prompt=8,16")

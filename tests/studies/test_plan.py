@@ -146,3 +146,12 @@ class TestArms:
         again = keys(cells) - keys(planned(*SUBJECTS, of=plain))
         assert len(again) == 3
         assert {cell.subject.label for cell in cells if cell.key in again} == {SUBJECTS[0].label}
+
+
+def test_passes_of_their_own_are_other_runs_and_leave_the_rest_as_it_was() -> None:
+    plain = planned(subject("a"))
+    for extra in (BenchSettings(energy=True), BenchSettings(sustained_s=60.0)):
+        longer = planned(subject("a"), of=study(subject("a"), bench=extra))
+        assert not keys(plain) & keys(longer)
+        assert all("energy" not in cell.settings and "sustained_s" not in cell.settings for cell in plain)
+        assert all(len(cell.settings) == len(plain[0].settings) + 1 for cell in longer)

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from slm_atlas import home
-from slm_atlas.bench import Ceilings, Work
+from slm_atlas.bench import BenchSettings, Ceilings, Work
+from slm_atlas.bench.host import HostState
 from slm_atlas.engines import EngineInfo
 from slm_atlas.engines.fake import DECODE_S, Fake
 from slm_atlas.errors import MissingExtra, Outcome
@@ -223,3 +225,22 @@ class TestTimeLeft:
         quick.run(subject("a"), subject("b"))
         started = quick.started()
         assert [event.following for event in started] == [event.cell for event in started[1:]] + [None]
+
+
+@pytest.mark.parametrize(("sustained_s", "disturbed"), [(0.0, 1), (0.2, 0)])
+def test_a_clock_that_falls_in_sustained_use_is_noted_and_no_disturbance(
+    quick: Machine, monkeypatch: pytest.MonkeyPatch, sustained_s: float, disturbed: int
+) -> None:
+    quiet = HostState(
+        logical_cores=2, load_1min=None, cpu_pressure=None, memory_pressure=None, io_pressure=None, steal_ticks=None,
+        total_ticks=None, swap_used_bytes=0, available_bytes=1, frequency_mhz=3000.0, governor=None, temperature_c=None,
+        on_battery=None,
+    )  # fmt: skip
+    states = iter([quiet, msgspec.structs.replace(quiet, frequency_mhz=2000.0)])
+    monkeypatch.setattr(run, "host_state", lambda: next(states))
+    one = subject("a")
+    asked = study(one, runs=1, bench=BenchSettings(n_prompt=4, n_gen=2, sustained_s=sustained_s))
+    run_cells(plan(asked, [one], HOST, ENGINE), Session(quick.store, HOST, ENGINE, lambda _: None), Rules(repeat=False))
+    (found,) = quick.store.runs()
+    assert len(found.notes["noise"]) == 1
+    assert len(found.notes["disturbed"]) == disturbed

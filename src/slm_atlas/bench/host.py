@@ -63,6 +63,9 @@ MAX_QUOTA_SHARE = 0.01
 MAX_TEMPERATURE_C = 85.0
 """Small boards slow down from 80 to 85 degrees, laptops from about 95."""
 
+CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal")
+"""Sensors of processors, by the names of their drivers; those of disks and cards say nothing of the clock."""
+
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a machine is doing at a moment; None where the system does not say."""
@@ -215,6 +218,21 @@ def parse_throttled(text: str) -> float | None:
     return None if microseconds is None else microseconds / 1e6
 
 
+def parse_clocks(text: str) -> list[float]:
+    r"""The cores' clocks in MHz, from the text of /proc/cpuinfo; none where the kernel does not count them.
+
+    Without the flag `aperfmperf` (on virtual machines, mostly) what stands there is a constant.
+
+    >>> parse_clocks("cpu MHz\t: 2600.5\nflags\t: fpu aperfmperf\n"), parse_clocks("cpu MHz\t: 2600\nflags\t: fpu\n")
+    ([2600.5], [])
+    """
+    fields = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
+    if not any(key == "flags" and "aperfmperf" in value.split() for key, value in fields):
+        return []
+    values = (_number(value) for key, value in fields if key == "cpu MHz")
+    return [value for value in values if value is not None]
+
+
 def describe_host(root: Path = ROOT) -> Host:
     """The machine, as far as its speed depends on it.
 
@@ -244,8 +262,6 @@ def host_state(root: Path = ROOT) -> HostState:
     pressure = root / "proc/pressure"
     ticks = parse_ticks(_read(root / "proc/stat"))
     cpus = root / "sys/devices/system/cpu"
-    clocks_khz = _numbers(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
-    sensors = [value / 1000 for value in _numbers((root / "sys/class/thermal").glob("thermal_zone*/temp"))]
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return HostState(
         logical_cores=os.cpu_count() or 1,
@@ -257,9 +273,9 @@ def host_state(root: Path = ROOT) -> HostState:
         total_ticks=ticks.total if ticks else None,
         swap_used_bytes=int(psutil.swap_memory().used),
         available_bytes=int(psutil.virtual_memory().available),
-        frequency_mhz=max(clocks_khz) / 1000 if clocks_khz else None,
+        frequency_mhz=max(_clocks_mhz(root), default=None),
         governor=_read(cpus / "cpu0/cpufreq/scaling_governor").strip() or None,
-        temperature_c=max((value for value in sensors if 0 < value < 150), default=None),
+        temperature_c=max((value for value in _temperatures_c(root) if 0 < value < 150), default=None),
         on_battery=None if battery is None else battery.power_plugged is False,
         smt={"1": True, "0": False}.get(_read(cpus / "smt/active").strip()),
         huge_pages=parse_choice(_read(root / "sys/kernel/mm/transparent_hugepage/enabled")),
@@ -324,13 +340,18 @@ def _passed(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
+def stolen_share(before: HostState, after: HostState) -> float | None:
+    """The share of the processor's time that other virtual machines took between two moments; None: it is not said."""
+    stolen = _passed(before.steal_ticks, after.steal_ticks)
+    total = _passed(before.total_ticks, after.total_ticks)
+    return stolen / total if stolen is not None and total else None
+
+
 def _steal(before: HostState, after: HostState) -> str | None:
-    if before.steal_ticks is None or after.steal_ticks is None or before.total_ticks is None or not after.total_ticks:
+    stolen, share = _passed(before.steal_ticks, after.steal_ticks), stolen_share(before, after)
+    if stolen is None or share is None or stolen < MIN_STEAL_TICKS or share <= MAX_STEAL_SHARE:
         return None
-    stolen, total = after.steal_ticks - before.steal_ticks, after.total_ticks - before.total_ticks
-    if stolen < MIN_STEAL_TICKS or stolen <= MAX_STEAL_SHARE * total:
-        return None
-    return f"Another virtual machine took {100 * stolen / total:.1f} % of the processor's time (steal)."
+    return f"Another virtual machine took {100 * share:.1f} % of the processor's time (steal)."
 
 
 def _swap(before: HostState, after: HostState) -> str | None:
@@ -346,6 +367,22 @@ def _frequency(before: HostState, after: HostState) -> str | None:
     if after.frequency_mhz >= (1 - MAX_FREQUENCY_DROP) * before.frequency_mhz:
         return None
     return f"The processor's clock fell from {before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz."
+
+
+def _clocks_mhz(root: Path) -> list[float]:
+    """The cores' clocks: of the system's rule for them, else as the processor counts them."""
+    khz = _numbers((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    return [value / 1000 for value in khz] or parse_clocks(_read(root / "proc/cpuinfo"))
+
+
+def _temperatures_c(root: Path) -> list[float]:
+    """What the thermal zones show, and the processor's own sensors (AMD's are no zones)."""
+    zones = (root / "sys/class/thermal").glob("thermal_zone*/temp")
+    chips = [
+        folder for folder in (root / "sys/class/hwmon").glob("hwmon*") if _read(folder / "name").strip() in CPU_SENSORS
+    ]
+    sensors = [path for folder in chips for path in folder.glob("temp*_input")]
+    return [value / 1000 for value in _numbers([*zones, *sensors])]
 
 
 def _cpu(root: Path) -> Cpu:

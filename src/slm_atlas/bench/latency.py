@@ -10,7 +10,15 @@ import numpy as np
 
 from slm_atlas.bench.energy import Energy, measure_energy, meter
 from slm_atlas.bench.memory import absent, memory_samples
-from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, WARMUP_TOKENS, BenchSettings
+from slm_atlas.bench.protocol import (
+    IMPROVEMENT,
+    MAX_WARMUP_PASSES,
+    SETTLED_PASSES,
+    SWEEP_TOKENS,
+    WARMUP_TOKENS,
+    BenchSettings,
+)
+from slm_atlas.bench.sustained import Pass, measure_sustained
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import EngineRefused, UserError
 from slm_atlas.store.records import Sample
@@ -62,7 +70,9 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
     memory = engine.memory()
     samples += [*memory_samples(memory), *_first_tokens(engine, settings)]
     energy = _energy(engine, *next(tokens)) if settings.energy else Energy([], {})
-    return Measurement(samples + energy.samples, load, absent(memory) | memory.absent | energy.absent)
+    sustained = measure_sustained(engine, settings, load.n_vocab, seed=seed) if settings.sustained_s else Pass([], {})
+    missing = absent(memory) | memory.absent | energy.absent | sustained.absent
+    return Measurement(samples + energy.samples + sustained.samples, load, missing)
 
 
 def _energy(engine: Engine, prompt: list[int], answer: list[int]) -> Energy:
@@ -78,6 +88,9 @@ def _check(settings: BenchSettings) -> None:
     total = settings.depth + settings.n_prompt + settings.n_gen
     if total > settings.context:
         raise UserError(f"{total} tokens do not fit a context of {settings.context}.", f"--context {total}")
+    least = settings.depth + settings.n_prompt + SWEEP_TOKENS
+    if settings.sustained_s and least > settings.context:
+        raise UserError(f"A context of {settings.context} is too small for sustained use.", f"--context {2 * least}")
 
 
 def evict(path: str) -> None:

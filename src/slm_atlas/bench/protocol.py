@@ -10,7 +10,10 @@ process) and warm (after the warm-up). What a user waits for, text to text, is a
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 PAPER_TOKENS = 50
 """Tokens of the paper's prompts and answers (arXiv 2409.15790, section 4)."""
@@ -45,11 +48,15 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
     energy: bool = False
     """Measure energy too, in a pass of its own at the end; where that cannot be done, the run says why."""
+    sustained_s: Annotated[float, Meta(ge=0)] = 0.0
+    """Decode for so many seconds more, in a pass of its own after all others; 0: there is none."""
 
 
+EXTRA_PASSES = ("energy", "sustained_s")
+"""Passes that come after all others: with them or without, the rest of a run is the same."""
 _NO_FILE = ("depth", "evict", "kv_type", "micro_batch")
 IGNORED = {
-    "endpoint": (*_NO_FILE, "context", "threads", "pin", "flash_attention", "memory_limit_bytes", "energy"),
+    "endpoint": (*_NO_FILE, "context", "threads", "pin", "flash_attention", "memory_limit_bytes", *EXTRA_PASSES),
     "transformers": _NO_FILE,
 }
 """Settings that mean nothing to an engine: they are not stored with its runs."""
@@ -64,3 +71,7 @@ SETTLED_PASSES = 2
 IMPROVEMENT = 0.05
 """The least relative gain that counts as an improvement. What ends a warm-up is the end of getting faster, not a small
 spread: on a shared machine the spread is noise, which more passes do not cure."""
+SWEEP_CHUNKS = 4
+"""Depths at which a sweep of the sustained pass is timed."""
+SWEEP_TOKENS = 16
+"""Fewest tokens of such a sweep."""

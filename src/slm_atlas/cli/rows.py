@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import click
 
-from slm_atlas.cli.output import print_table, say
+from slm_atlas.cli.output import print_table, say, with_interval
+from slm_atlas.cli.sustained_rows import print_sustained
 from slm_atlas.insights.frame import Row
 from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
@@ -21,6 +22,7 @@ def print_rows(found: Sequence[Row]) -> None:
     columns = [name for name in lines[0] if any(line[name] is not None for line in lines)] if lines else []
     print_table(columns, [[line[name] for name in columns] for line in lines], right=set(columns) - set(words))
     print_memory(found)
+    print_sustained(found)
     print_scores(found)
     if any(estimate.low is not None for row in found for estimate in _estimates(row)):
         say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
@@ -109,40 +111,30 @@ def _cells(row: Row) -> dict[str, str | None]:
         "Model": row.name + (" (random weights)" if row.forged else ""),
         "Quant": row.quantization,
         "Params": None if row.params is None else format_count(row.params),
-        "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
-        "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
-        "Prefill J/tok": _shown(row.metrics.get("prefill_token_j")),
-        "Decode J/tok": _shown(row.metrics.get("decode_token_j")),
+        "Prefill tok/s": _rate(row.metrics.get("prefill_tokens_per_s")),
+        "Decode tok/s": _rate(row.metrics.get("decode_tokens_per_s")),
+        "Prefill J/tok": _rate(row.metrics.get("prefill_token_j")),
+        "Decode J/tok": _rate(row.metrics.get("decode_token_j")),
         "First token": _seconds(row.metrics.get("ttft_s")),
-        "Fragments/s": _shown(row.metrics.get("fragments_per_s")),
+        "Fragments/s": _rate(row.metrics.get("fragments_per_s")),
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
         "Ended": row.stop.words if row.stop and (row.stop.asked or row.stop.budget_s) else None,
     }
 
 
-def _shown(estimate: Estimate | None) -> str | None:
-    if estimate is None:
-        return None
-    value = format_rate(estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{format_rate(estimate.low)}, {format_rate(estimate.high)}]"
+def _rate(estimate: Estimate | None) -> str | None:
+    return None if estimate is None else with_interval(estimate, format_rate)
 
 
 def _seconds(estimate: Estimate | None) -> str | None:
-    if estimate is None:
-        return None
-    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.3g}, {estimate.high:.3g}]"
-    return f"{estimate.value:.3g}{interval} s"
+    return None if estimate is None else with_interval(estimate, "{:.3g}".format) + " s"
 
 
 def _score(score: Score) -> str:
     if score.is_share:
         return _percent(score.estimate)
-    low, high = score.estimate.low, score.estimate.high
-    interval = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
-    return f"{score.estimate.value:.3g}{interval} {score.metric.replace('_', ' ')}"
+    return f"{with_interval(score.estimate, '{:.3g}'.format)} {score.metric.replace('_', ' ')}"
 
 
 def _chance(score: Score) -> str | None:
@@ -150,8 +142,7 @@ def _chance(score: Score) -> str | None:
 
 
 def _percent(estimate: Estimate) -> str:
-    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.0%}, {estimate.high:.0%}]"
-    return f"{estimate.value:.0%}{interval}"
+    return with_interval(estimate, "{:.0%}".format)
 
 
 def _bytes(estimate: Estimate | None) -> str | None:

@@ -17,6 +17,7 @@ import msgspec
 from slm_atlas import stats
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.scores import Score, score
+from slm_atlas.insights.sustained import PREFIX, Sustained, sustained
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
 from slm_atlas.store.stops import Design, Stop, arm_id, design_of, judge, shape
@@ -108,6 +109,8 @@ class Row(Struct, frozen=True):
     """Cost runs that do not count, since their block was disturbed and repeated; the store keeps them."""
     knee: dict[str, Any] | None = None
     """How its number of threads was found, where it was looked for."""
+    sustained: tuple[Sustained, ...] = ()
+    """What each run with a sustained pass says of it; their medians over runs stand among the metrics."""
     requantized_from: str | None = None
     """The labels its weights had before, one after the other; None: it was not made from another file here."""
 
@@ -167,7 +170,12 @@ def _row(
 ) -> Row:
     artifact = dataset.artifacts[sha256]
     ended_well = [run for run in costs if run.outcome is Outcome.OK]
-    summaries = [summarise(run, dataset.samples.get(run.key, [])) for run in ended_well]
+    samples = [dataset.samples.get(run.key, []) for run in ended_well]
+    passes = [sustained(found, run.replicate) for run, found in zip(ended_well, samples, strict=True)]
+    summaries = [
+        summarise(run, found) | (of_pass.summary() if of_pass else {})
+        for run, found, of_pass in zip(ended_well, samples, passes, strict=True)
+    ]
     return Row(
         artifact=sha256,
         name=artifact.name,
@@ -187,6 +195,7 @@ def _row(
         set_aside=sum("repeats" in run.notes for run in ended_well),
         knee=next((run.notes["knee"] for run in reversed(costs) if "knee" in run.notes), None),
         requantized_from=artifact.requantized_from,
+        sustained=tuple(of_pass for of_pass in passes if of_pass),
     )
 
 
@@ -227,11 +236,12 @@ def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
 
     Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, `decode_p95_s` (95th percentile of the tokens), and
     `engine_bytes` (model, KV cache, compute and output buffers together), each only where all it is derived from was
-    measured.
+    measured. The series of a sustained pass have no median that means anything: see `insights/sustained.py`.
     """
     series: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
-        series[sample.metric].append(sample.value)
+        if not sample.metric.startswith(PREFIX):
+            series[sample.metric].append(sample.value)
     summary = {metric: statistics.median(values) for metric, values in series.items()}
     if summary.get("prefill_s"):
         summary["prefill_tokens_per_s"] = run.settings.get("n_prompt", PAPER_TOKENS) / summary["prefill_s"]

@@ -21,6 +21,7 @@ from slm_atlas.report.figures import Figure, figures
 from slm_atlas.report.files import PNG_SCALE, write
 from slm_atlas.report.paper_costs import paper_figure
 from slm_atlas.report.paper_quantization import quantization_figure
+from slm_atlas.report.sustained_figure import sustained_figure
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
@@ -40,7 +41,10 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         UserError: the folder cannot be written.
     """
     rows = frame.rows(dataset)
-    drawn = [*figures(rows), *filter(None, [paper_figure(rows), quantization_figure(rows)])]
+    drawn = [
+        *figures(rows),
+        *filter(None, [paper_figure(rows), quantization_figure(rows), sustained_figure(rows)]),
+    ]
     pictures = {figure.name: vl_convert.vegalite_to_svg(figure.exported()) for figure in drawn}
     page = _render(dataset, rows, drawn, pictures, title)
     try:

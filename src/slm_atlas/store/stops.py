@@ -19,8 +19,8 @@ from slm_atlas.units import format_seconds
 METRICS = ("prefill_s", "decode_s")
 """The series whose intervals must be narrow."""
 
-_NOT_SHAPE = frozenset({"path", "seed", "energy"})
-"""Settings that may differ between replicates of one measurement; the energy pass comes after all others."""
+_NOT_SHAPE = frozenset({"path", "seed", "energy", "sustained_s"})
+"""Settings that may differ between replicates of one measurement; passes of their own come after all others."""
 
 
 class PrecisionOf(StrEnum):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas.bench import BenchSettings
-from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
+from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
 from slm_atlas.store import run_key
@@ -70,7 +70,7 @@ def _check_ignored(study: Study, engine: EngineInfo) -> None:
     default, arms = BenchSettings(), study.arms()
     for name in IGNORED.get(engine.name, ()):
         if any(getattr(arm, name) != getattr(default, name) for arm in arms):
-            option = f"--{name.removesuffix('_bytes').replace('_', '-')}"
+            option = f"--{name.removesuffix('_bytes').removesuffix('_s').replace('_', '-')}"
             raise UserError(f"{option} means nothing to the engine {engine.name}.", f"leave {option} out")
 
 
@@ -86,9 +86,9 @@ def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: 
         for (subject, settings), number in block:
             asked = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in ignored}
             stored = {**asked, "protocol": PROTOCOL_VERSION}
-            if not settings.energy:
-                # The pass comes after all others: with it or without, a run is the same.
-                stored.pop("energy", None)
+            for extra in EXTRA_PASSES:
+                if not getattr(settings, extra):
+                    stored.pop(extra, None)
             if not settings.pin:
                 # Runs of older versions, which knew no such setting, are of the same measurement.
                 stored.pop("pin", None)

@@ -29,6 +29,7 @@ from slm_atlas.bench import (
     noise,
     read_calibration,
 )
+from slm_atlas.bench.host import HostState
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome, UserError
@@ -185,7 +186,7 @@ def _run(turn: Turn, session: Session, ceilings: Ceilings | None, stopping: Stop
     elapsed_s = time.perf_counter() - clock
     state = {"host_before": before, "host_after": after, "noise": [], "disturbed": []}
     if cell.subject.work is not None:  # a server on this machine is another program, and is not to be told from others
-        state |= {"noise": noise(before, after), "disturbed": disturbances(before, after)}
+        state |= {"noise": noise(before, after), "disturbed": disturbances(before, _judged(after, cell))}
     run = Run(
         key=cell.key,
         kind=cell.kind,
@@ -212,6 +213,12 @@ def _design(turn: Turn, stopping: Stopping, elapsed_s: float) -> dict[str, Any]:
         return {}
     notes = {"block": cell.block, "design": msgspec.to_builtins(asked), "spent_s": stopping.spent_s() + elapsed_s}
     return notes | ({} if turn.repeats is None else {"repeats": turn.repeats})
+
+
+def _judged(after: HostState, cell: Cell) -> HostState:
+    """The state by which a run is judged: of sustained use a clock that fell is the result, and no disturbance."""
+    sustained = isinstance(cell.target, BenchSettings) and cell.target.sustained_s > 0
+    return msgspec.structs.replace(after, frequency_mhz=None) if sustained else after
 
 
 def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result:
