@@ -130,6 +130,8 @@ def test_an_operator_is_counted_with_the_work_it_does(tmp_path: Path) -> None:
     assert products["OPTDecoderLayer.fc1"].bytes == 2 * 4 * (weight + bias + given + result)
     decode = {node.name: node.flops for node in seen["decode"].nodes if node.op == "aten::addmm"}
     assert decode["OPTDecoderLayer.fc1"] == 2 * 2 * 64 * 128
+    relu = [node for node in seen["prefill"].nodes if node.name == "OPTDecoderLayer.activation_fn"]
+    assert [(node.op, node.bytes) for node in relu] == [("aten::relu", 2 * 2 * 4 * 128 * 8)]  # read, written
     sums = [node.name for node in seen["decode"].nodes if node.op == "aten::add" and "after" in node.name]
     assert set(sums) == {"OPTDecoderLayer after OPTAttention", "OPTDecoderLayer after OPTDecoderLayer.fc2"}
 

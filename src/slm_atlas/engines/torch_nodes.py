@@ -1,8 +1,9 @@
 """PyTorch's operators as they are computed: how long each takes, in which module, and what it does.
 
 `torch.profiler` times the operators (`aten::addmm`); hooks on all modules tell it where each belongs. FLOPs and bytes
-come from passes of their own, in which every operator that reaches a kernel is seen with its tensors
-(`TorchDispatchMode`). Import this module only in a worker process.
+come from passes of their own, in which every operator that is dispatched is seen with its tensors
+(`TorchDispatchMode`). What such an operator calls in turn is a part of it, in time as in work. Import this module only
+in a worker process.
 
 An operator is named by its module: the class that holds it and its own name there (`OPTAttention.q_proj`), or the class
 alone for what is computed in the class's own code. A sum in a layer's own code belongs to the block before it, and says
@@ -57,8 +58,8 @@ class Operator(NamedTuple):
     """When it began, by the profiler's clock."""
     elapsed_us: float
     """How long it took, operators inside it included."""
-    self_us: float
-    """How long it took without those."""
+    own_us: float
+    """How long it took without those that are told by themselves."""
 
 
 class Pass(NamedTuple):
@@ -108,8 +109,13 @@ class Watch:
     def __init__(self) -> None:
         self.frames = [_Frame(Place("outside modules", None))]
 
-    def time(self, run: Callable[[], object]) -> Pass:
-        """Run once, every operator timed."""
+    def time(self, run: Callable[[], object], works: Works) -> Pass:
+        """Run once, every operator timed.
+
+        Args:
+            run: what to run.
+            works: what `count` gave for it.
+        """
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             start = time.perf_counter()
             run()
@@ -117,7 +123,7 @@ class Watch:
         roots = [event for event in profiler.events() if event.cpu_parent is None]
         main = next((event.thread for event in roots if event.name.startswith(_MARK)), None)
         here = [event for event in roots if event.thread == main]
-        return Pass(seconds, list(_operators(here, _Frame(Place("outside modules", None)))))
+        return Pass(seconds, list(_operators(here, _Frame(Place("outside modules", None)), works)))
 
     def count(self, run: Callable[[], object]) -> Works:
         """Run once, and count what every operator does."""
@@ -167,25 +173,28 @@ def _places(model: torch.nn.Module) -> dict[torch.nn.Module, Place]:
     return places
 
 
-def _operators(events: Iterable[Any], frame: _Frame) -> Iterator[Operator]:
+def _operators(events: Iterable[Any], frame: _Frame, works: Works) -> Iterator[Operator]:
     """The operators among events and in them, each with the place in which it was computed."""
     for event in sorted(events, key=lambda event: event.time_range.start):
         if event.name.startswith(_MARK):
             layer, _, name = event.name.removeprefix(_MARK).partition(" ")
-            yield from _operators(event.cpu_children, _Frame(Place(name, int(layer) if layer else None)))
+            yield from _operators(event.cpu_children, _Frame(Place(name, int(layer) if layer else None)), works)
             frame.ended(name)
             continue
+        whole = (event.name, frame.name) in works
         if event.name.startswith("aten::"):
             start, took = event.time_range.start, event.cpu_time_total
-            yield Operator(event.name, frame.name, frame.place.layer, start, took, event.self_cpu_time_total)
-        yield from _operators(event.cpu_children, frame)
+            own = took if whole else event.self_cpu_time_total
+            yield Operator(event.name, frame.name, frame.place.layer, start, took, own)
+        if not whole:
+            yield from _operators(event.cpu_children, frame, works)
 
 
 # ---- what an operator does ------------------------------------------------------------------------------------------
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[misc]  # torch is not checked
-    """Sees every operator that reaches a kernel."""
+    """Sees every operator that is dispatched."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
@@ -269,7 +278,7 @@ def summarize(passes: Sequence[Pass], work: Works, *, events: bool) -> PhaseProf
 def _cost(nodes: Sequence[tuple[int, Operator]], work: Work, passes: int) -> NodeCost:
     spent_us = [0.0] * passes
     for number, operator in nodes:
-        spent_us[number] += operator.self_us
+        spent_us[number] += operator.own_us
     return NodeCost(
         op=nodes[0][1].op,
         name=nodes[0][1].name,

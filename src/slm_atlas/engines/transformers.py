@@ -161,9 +161,9 @@ class Transformers(Partial):
     def profile(
         self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
     ) -> Profile:
-        """By `torch.profiler`, a pass at a time; what operators do is counted in two passes more, not timed.
+        """By `torch.profiler`, a pass at a time; what operators do is counted in two passes before, not timed.
 
-        The work of a token is that of one after the answer.
+        The work of a token is that of the first after the prompt.
 
         Raises:
             EngineRefused: something is to stay in the cache.
@@ -173,10 +173,10 @@ class Transformers(Partial):
         model = self._loaded()
         read, tokens = torch.tensor([list(prompt)]), [torch.tensor([[token]]) for token in answer]
         with watching(model) as watch:
-            first = watch.time(partial(self._forward, read, self._empty_cache()))
-            others = [watch.time(partial(self._forward, token, self._cache)) for token in tokens]
-            work = watch.count(partial(self._forward, tokens[-1], self._cache)) if tokens else {}
             whole = watch.count(partial(self._forward, read, self._empty_cache()))
+            work = watch.count(partial(self._forward, tokens[0], self._cache)) if tokens else {}
+            first = watch.time(partial(self._forward, read, self._empty_cache()), whole)
+            others = [watch.time(partial(self._forward, token, self._cache), work) for token in tokens]
         prefill = summarize([first], whole, events=events)
         return Profile(prefill=prefill, decode=summarize(others, work, events=events))
 
