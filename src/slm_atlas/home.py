@@ -45,6 +45,11 @@ def reports_dir() -> Path:
     return home() / "reports"
 
 
+def traces_dir() -> Path:
+    """The folder of traces, one a profile."""
+    return home() / "traces"
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file at once, so that nobody ever reads half of it; its folder is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)

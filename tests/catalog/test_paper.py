@@ -30,6 +30,14 @@ def test_the_bars_of_figure_2_add_up() -> None:
         assert tuple(map(sum, zip(*bars.values(), strict=True))) == fig.models, facet
 
 
+def test_the_bars_of_figure_10_add_up() -> None:
+    fig = paper.fig10()
+    assert set(fig.parts) == set(fig.kernels) == {"Qwen1.5-0.5B", "Qwen2-0.5B"}
+    for bars in (fig.parts, fig.kernels):
+        for phases in bars.values():
+            assert [sum(bar.values()) for bar in phases.values()] == pytest.approx([1, 1], abs=1e-4)
+
+
 def test_the_pies_of_figure_2_are_the_sums_of_its_bars() -> None:
     fig = paper.fig2()
     for facet, wedges in fig.pies.items():

@@ -12,11 +12,13 @@ import pytest
 from slm_atlas import home
 from slm_atlas.bench import BenchSettings, Ceilings, Work
 from slm_atlas.bench.host import HostState
+from slm_atlas.bench.trace import read_trace
 from slm_atlas.engines import EngineInfo
 from slm_atlas.engines.fake import DECODE_S, Fake
 from slm_atlas.errors import MissingExtra, Outcome
 from slm_atlas.evals import suite
 from slm_atlas.store import Store
+from slm_atlas.store.profiles import from_samples
 from slm_atlas.store.records import RunKind
 from slm_atlas.studies import (
     Advanced,
@@ -92,6 +94,27 @@ def test_every_run_is_stored_with_its_samples(machine: Machine) -> None:
     assert {"ceilings", "host_before", "host_after", "noise"} <= set(runs[0].notes)
     assert runs[0].settings["n_prompt"] == 4
     assert machine.store.artifacts()[runs[0].artifact].name == "a"
+
+
+def test_a_profile_is_a_run_with_nodes_ceilings_and_one_trace(quick: Machine) -> None:
+    cells = plan(msgspec.structs.replace(study(runs=0), profile_runs=2), [subject("a")], HOST, quick.engine)
+    run_cells(cells, Session(quick.store, HOST, quick.engine, quick.events.append))
+    first, second = quick.store.runs(kind=RunKind.PROFILE)
+    assert (first.outcome, second.outcome) == (Outcome.OK, Outcome.OK)
+    assert first.notes["ceilings"]["read_bytes_per_s"] == 1e10
+    found = from_samples("decode", quick.store.samples(first.key))
+    assert found is not None
+    assert sum(node.share for node in found.nodes) == pytest.approx(1)
+    assert found.plain_s == DECODE_S
+    assert read_trace(first.key)
+    assert read_trace(second.key) is None
+
+
+def test_a_profile_that_could_not_be_is_rejected(quick: Machine) -> None:
+    heavy = subject("a", work=Work(decode_bytes=1e12, flops_per_token=1.0))
+    cells = plan(msgspec.structs.replace(study(runs=0), profile_runs=1), [heavy], HOST, quick.engine)
+    run_cells(cells, Session(quick.store, HOST, quick.engine, quick.events.append))
+    assert [found.outcome for found in quick.store.runs()] == [Outcome.REJECTED]
 
 
 def test_without_lm_eval_a_study_that_evaluates_does_not_begin(quick: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,31 +5,30 @@ from slm_atlas.bench.gate import Ceilings, Work, calibrated, impossible, measure
 from slm_atlas.bench.host import describe_host, disturbances, host_state, noise
 from slm_atlas.bench.knee import Knee, Probe, find_knee
 from slm_atlas.bench.latency import Measurement, measure
-from slm_atlas.bench.operators import Breakdown, Line, breakdown
 from slm_atlas.bench.profiling import Profiled, profile
 from slm_atlas.bench.protocol import BenchSettings
 from slm_atlas.bench.requests import measure_requests
 from slm_atlas.bench.simulate import simulate
+from slm_atlas.bench.trace import chrome_trace, keep_trace
 
 __all__ = [
     "BenchSettings",
-    "Breakdown",
     "Calibration",
     "Ceilings",
     "Knee",
-    "Line",
     "Measurement",
     "Probe",
     "Profiled",
     "Work",
-    "breakdown",
     "calibrated",
+    "chrome_trace",
     "describe_host",
     "disturbances",
     "find_knee",
     "host_state",
     "impossible",
     "keep_calibration",
+    "keep_trace",
     "measure",
     "measure_ceilings",
     "measure_requests",

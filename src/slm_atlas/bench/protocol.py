@@ -60,6 +60,13 @@ IGNORED = {
     "transformers": _NO_FILE,
 }
 """Settings that mean nothing to an engine: they are not stored with its runs."""
+PROFILED = (
+    "n_prompt", "n_gen", "repetitions", "context", "micro_batch", "threads", "pin", "kv_type", "flash_attention",
+    "depth", "memory_limit_bytes",
+)  # fmt: skip
+"""Settings that mean something to a profile; the others are not stored with it."""
+PROFILE_VERSION = 1
+"""Raised when a profile is made otherwise."""
 PROTOCOL_VERSION = 2
 """Raised when a run measures otherwise, so that older runs are not taken for replicates of newer ones."""
 MAX_WARMUP_PASSES = 6

@@ -129,6 +129,15 @@ class Fig8(Figure, frozen=True, kw_only=True):
     """By format: the place of a token, and the milliseconds it took."""
 
 
+class Fig10(Figure, frozen=True, kw_only=True):
+    """Figure 10: shares of the time by model, phase (`prefill`, `decode`) and label; those of a bar add up to 1."""
+
+    parts: dict[str, dict[str, dict[str, float]]] = msgspec.field(name="fig10a_by_part")
+    """Figure 10a: by part of the model."""
+    kernels: dict[str, dict[str, dict[str, float]]] = msgspec.field(name="fig10b_by_operator")
+    """Figure 10b: by kernel of llama.cpp's CUDA backend."""
+
+
 class MemoryBar(msgspec.Struct, frozen=True, kw_only=True):
     """A model in Figure 11: what its memory is used for. The figure says MB and means MiB."""
 
@@ -222,6 +231,12 @@ def fig7() -> Fig7:
 def fig8() -> Fig8:
     """Figure 8."""
     return _typed(8, Fig8)
+
+
+@cache
+def fig10() -> Fig10:
+    """Figure 10."""
+    return _typed(10, Fig10)
 
 
 @cache

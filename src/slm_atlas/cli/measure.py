@@ -13,11 +13,13 @@ from slm_atlas import home
 from slm_atlas.bench import Knee, describe_host, host_state
 from slm_atlas.bench.host import unrest
 from slm_atlas.cli.output import print_json, say
+from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
 from slm_atlas.errors import EngineError, Outcome
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
+from slm_atlas.insights.profiles import profiles
 from slm_atlas.models.target import engine_for
 from slm_atlas.store import RunKind, Store
 from slm_atlas.store.stops import Design
@@ -185,17 +187,26 @@ def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgr
 def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: bool) -> Dataset:
     """Run what is missing of a study and print all its results, as a table or as JSON."""
     dataset = run(study, engine=engine, retry_failed=retry_failed)
-    found = rows(dataset)
-    if json:
-        print_json(found)
-    else:
-        print_rows(found)
+    show(dataset, json=json)
     return dataset
+
+
+def show(dataset: Dataset, *, json: bool) -> None:
+    """Print results, costs and scores before profiles: as tables, or as one list of JSON."""
+    found, times = rows(dataset), profiles(dataset)
+    if json:
+        print_json([*found, *times])
+        return
+    if found or not times:
+        print_rows(found)
+    if found and times:
+        click.echo()
+    print_shares(times)
 
 
 def _say_doubts(dataset: Dataset) -> None:
     """Say what disturbed the measurements of costs, if anything did."""
-    costs = [run for run in dataset.runs if run.kind is RunKind.BENCH]
+    costs = [run for run in dataset.runs if run.kind is not RunKind.EVAL]
     doubts = [run.notes["noise"] for run in costs if run.notes.get("noise")]
     if doubts:
         say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")

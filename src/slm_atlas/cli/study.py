@@ -38,7 +38,9 @@ def list_studies(json: bool) -> None:
     if json:
         print_json(studies)
     else:
-        rows = [(study.name, len(study.models), study.runs, study.description) for study in studies]
+        rows = [
+            (study.name, len(study.models), study.runs + study.profile_runs, study.description) for study in studies
+        ]
         print_table(["Study", "Models", "Runs", "What it is for"], rows, right=["Models", "Runs"])
 
 

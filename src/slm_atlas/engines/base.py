@@ -359,7 +359,9 @@ class Engine(Protocol):
     def first_token(self, text: str) -> FirstToken:
         """Forget everything, and answer a text with its first token (user-visible TTFT)."""
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """As `prefill` of the prompt and `decode` of the answer, each node of the compute graph timed.
 
         That costs time itself: for totals, see `prefill` and `decode`. An engine that cannot do it refuses.
@@ -367,6 +369,7 @@ class Engine(Protocol):
         Args:
             prompt: tokens read.
             answer: tokens appended one at a time; may be empty.
+            before: tokens that are in the cache before the prompt; their reading is not told.
             events: give each node of the last passes as well.
         """
         ...

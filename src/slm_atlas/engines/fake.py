@@ -140,7 +140,9 @@ class Fake(Partial):
         tokens = self.tokenize(text)
         return FirstToken(seconds=self.prefill(tokens) + DECODE_S, prompt_tokens=len(tokens))
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """The shares of `NODES`; all the time is in them."""
         if self._behaviour == "noprofile":
             raise EngineRefused("the fake engine cannot time the parts of this model")

@@ -272,12 +272,16 @@ class LlamaCpp(Partial):
 
     # ---- time, node by node -----------------------------------------------------------------------------------
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """In a second context of the same weights, whose scheduler stops after every node (`cb_eval`)."""
         with self._watching():
             self._forget(0)
             # A micro-batch a call: the next one would overwrite the nodes before they are read.
             size = lib.llama_n_ubatch(self._context)
+            for first in range(0, len(before), size):
+                self._watch(before[first : first + size])
             chunks = [self._watch(prompt[first : first + size]) for first in range(0, len(prompt), size)]
             tokens = [[self._watch([token])] for token in answer]
         return Profile(prefill=summarize([chunks], events=events), decode=summarize(tokens, events=events))

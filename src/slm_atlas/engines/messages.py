@@ -83,6 +83,7 @@ class ProfileNodes(Struct, frozen=True, tag=True):
 
     prompt: list[int]
     answer: list[int]
+    before: list[int]
     events: bool
 
 

@@ -60,7 +60,9 @@ class Partial:
         """Refuse."""
         self._refuse("answer a text")
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """Refuse."""
         self._refuse("time parts of a model")
 

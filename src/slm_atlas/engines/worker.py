@@ -133,9 +133,12 @@ class Worker:
         """See `Engine.first_token`."""
         return self._call(msg.Answer(text=text), FirstToken)
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """Where the time goes, node by node."""
-        return self._call(msg.ProfileNodes(prompt=list(prompt), answer=list(answer), events=events), Profile)
+        request = msg.ProfileNodes(prompt=list(prompt), answer=list(answer), before=list(before), events=events)
+        return self._call(request, Profile)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Log probabilities of continuations."""
@@ -331,8 +334,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.decode(tokens)
         case msg.Answer(text=text):
             return engine.first_token(text)
-        case msg.ProfileNodes(prompt=prompt, answer=answer, events=events):
-            return engine.profile(prompt, answer, events=events)
+        case msg.ProfileNodes(prompt=prompt, answer=answer, before=before, events=events):
+            return engine.profile(prompt, answer, before=before, events=events)
         case msg.ScoreAll(prefix=prefix, continuations=continuations):
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):

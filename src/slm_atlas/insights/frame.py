@@ -61,7 +61,7 @@ class Failure(Struct, frozen=True):
     """A run that gave no number."""
 
     kind: RunKind
-    """Cost or capability."""
+    """Cost, capability or profile."""
     replicate: int
     """Which repetition."""
     task: str | None
@@ -159,7 +159,7 @@ def _grouped(runs: Iterable[Run]) -> tuple[_Costs, _Evals]:
     for run in runs:
         if run.kind is RunKind.EVAL:
             evals[run.artifact, run.host].append(run)
-        else:
+        elif run.kind is RunKind.BENCH:
             key = msgspec.json.encode(shape(run.settings), order="sorted")
             costs[run.artifact, run.host, run.engine, key].append(run)
     return costs, evals

@@ -10,6 +10,7 @@ from slm_atlas import units
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.claims import Finding
 from slm_atlas.insights.frame import Dataset, Row, failure
+from slm_atlas.insights.profiles import Breakdown, Profile
 from slm_atlas.report.figures import labels
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind
@@ -163,6 +164,36 @@ def score_table(rows: Sequence[Row]) -> Table:
     return Table("What they can do", columns, lines)
 
 
+def time_table(profiles: Sequence[Profile]) -> Table:
+    """Where the time goes: a line a profile and phase, the share of each part of the model."""
+    measured = [each for each in profiles if each.phases]
+    parts = list(dict.fromkeys(line.label for each in measured for of in each.phases.values() for line in of.parts))
+    columns = ["Model", "Phase", "Takes", *(part.replace("_", " ") for part in parts), "With nodes timed", "Runs"]
+    lines = [
+        [Cell(f"{label}: {phase}", (found.quantization,), label.lower()), *_time_cells(phase, of, parts, found.n_runs)]
+        for found, label in zip(measured, labels(measured), strict=True)
+        for phase, of in found.phases.items()
+    ]
+    return Table("Where their time goes", columns, lines)
+
+
+def _time_cells(phase: str, of: Breakdown, parts: Sequence[str], n_runs: int) -> list[Cell]:
+    share = {line.label: line.share for line in of.parts}
+    return [
+        Cell(phase, (), phase),
+        Cell(units.format_seconds(of.plain_s.value), (interval(of.plain_s, units.format_seconds),), of.plain_s.value),
+        *(_percent(share.get(part)) for part in parts),
+        Cell(f"{of.overhead.value:.2f} times", (), of.overhead.value),
+        Cell(str(n_runs), (), n_runs),
+    ]
+
+
+def _percent(share: Estimate | None) -> Cell:
+    if share is None:
+        return Cell(NOT_MEASURED)
+    return Cell(f"{share.value:.1%}", (interval(share, "{:.1%}".format),), share.value)
+
+
 def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
     return (
         Cell(label, (_weights(row),), label.lower()),
@@ -247,7 +278,7 @@ def machines(dataset: Dataset) -> list[Machine]:
 
 
 def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
-    costs = [run for run in runs if run.kind is RunKind.BENCH]
+    costs = [run for run in runs if run.kind is not RunKind.EVAL]
     started = sorted(run.started_at for run in runs)
     took = units.format_seconds(sum(run.elapsed_s for run in runs))
     noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
@@ -332,7 +363,7 @@ def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) 
     """The report in a few lines."""
     if not dataset.runs:
         return []
-    files = {row.artifact: row.forged for row in rows}
+    files = {run.artifact: dataset.artifacts[run.artifact].forged for run in dataset.runs}
     failed = len(failed_runs(dataset))
     verdicts = Counter(str(finding.verdict) for finding in findings)
     facts = [

@@ -73,6 +73,7 @@ class RunKind(StrEnum):
 
     BENCH = "bench"
     EVAL = "eval"
+    PROFILE = "profile"
 
 
 class Run(Struct, frozen=True):
@@ -81,7 +82,7 @@ class Run(Struct, frozen=True):
     key: str
     """Content hash of what determines the result (artifact, host, engine build, settings, replicate or data)."""
     kind: RunKind
-    """Cost or capability."""
+    """Cost, capability, or where the time goes."""
     artifact: str
     """sha256 of the file."""
     host: str
@@ -118,8 +119,8 @@ class Sample(Struct, frozen=True):
     value: float
     """The number, in the unit the metric's name ends with; scores have none."""
     scope: str = ""
-    """The task, for a score."""
+    """The task, for a score; the phase, for a node."""
     item: str = ""
-    """The item, for a score."""
+    """The item, for a score; the kind of node (`slm_atlas.store.profiles`)."""
     detail: dict[str, Any] | None = None
-    """What stands behind it: log probabilities, the text generated."""
+    """What stands behind it: log probabilities, the text generated, what a node computed."""

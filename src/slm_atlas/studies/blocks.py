@@ -1,4 +1,4 @@
-"""Which run is next: blocks until each arm is settled or the time spent, then disturbed blocks once more, then tasks.
+"""Which run is next: blocks until each arm is settled or the time spent, disturbed blocks once more, then the rest.
 
 A block is repeated as a whole, so that its arms are still compared within it, and because something disturbed the
 machine while one of its runs was made: never because of what a run measured. A repeat is another attempt at the same
@@ -72,13 +72,14 @@ class Agenda:
         self._cells, self._store, self._repeat = cells, store, repeat
         self.stopping = stopping
         self._costs = [cell for cell in todo if cell.kind is RunKind.BENCH]
-        self._tasks = [cell for cell in todo if cell.kind is RunKind.EVAL]
+        # Profiles and tasks: neither stops early, and a share of the time suffers little from what takes a core.
+        self._others = [cell for cell in todo if cell.kind is not RunKind.BENCH]
         self._total, self._done = len(cells), len(cells) - len(todo)
 
     def outstanding(self) -> list[Cell]:
         """The runs that are to be made as far as is known now, repeats included."""
         costs = [] if self.stopping.spent() else [cell for cell in self._costs if not self.stopping.settled(cell)]
-        return [*costs, *(cell for block in self._due() for cell in block), *self._tasks]
+        return [*costs, *(cell for block in self._due() for cell in block), *self._others]
 
     def __iter__(self) -> Iterator[Turn]:
         """Each run, when the one before is in the store."""
@@ -89,12 +90,12 @@ class Agenda:
                 yield self._turn(cell, repeats[number:], self._replaced(cell))
             # Without its disturbed run, an interval may be wider than it was.
             yield from self._blocks(self._unmade())
-        for number, cell in enumerate(self._tasks):
-            yield self._turn(cell, self._tasks[number:])
+        for number, cell in enumerate(self._others):
+            yield self._turn(cell, self._others[number:])
 
     def _turn(self, cell: Cell, left: Sequence[Cell], repeats: dict[str, Any] | None = None) -> Turn:
         self._done += 1
-        left = left if cell.kind is RunKind.EVAL else [*left, *self._tasks]
+        left = [*left, *self._others] if cell.kind is RunKind.BENCH else left
         return Turn(cell, self._done - 1, self._total, left, repeats)
 
     def _blocks(self, costs: Sequence[Cell]) -> Iterator[Turn]:

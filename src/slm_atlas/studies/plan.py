@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slm_atlas.bench import BenchSettings
-from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROTOCOL_VERSION
+from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROFILE_VERSION, PROFILED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
 from slm_atlas.store import run_key
@@ -25,12 +25,12 @@ from slm_atlas.studies.subjects import Subject
 
 
 class Cell(NamedTuple):
-    """One run to make: of costs (`target` is settings) or of one task."""
+    """One run to make: of costs or of where the time goes (`target` is settings), or of one task."""
 
     key: str
     """The key it is stored under."""
     kind: RunKind
-    """Cost or capability."""
+    """Cost, profile or capability."""
     subject: Subject
     """The file."""
     target: BenchSettings | EvalTarget
@@ -49,11 +49,12 @@ class Cell(NamedTuple):
         """What runs, as people see it."""
         if isinstance(self.target, EvalTarget):
             return f"{self.subject.label}: {self.target.task}"
-        return f"{self.subject.label}: run {self.replicate + 1}"
+        what = "profile" if self.kind is RunKind.PROFILE else "run"
+        return f"{self.subject.label}: {what} {self.replicate + 1}"
 
 
 def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> list[Cell]:
-    """All cells of a study, in the order in which they are run: costs in blocks, then tasks.
+    """All cells of a study, in the order in which they are run: costs in blocks, then profiles in blocks, then tasks.
 
     What is named twice, or is the same file under two names, is measured once.
 
@@ -61,12 +62,15 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
         UserError: a setting means nothing to the engine.
     """
     _check_ignored(study, engine)
-    cells = [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
+    made = (cells(study, subjects, host, engine) for cells in (_bench_cells, _profile_cells, _eval_cells))
+    cells = [cell for each in made for cell in each]
     return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
 
 
 def _check_ignored(study: Study, engine: EngineInfo) -> None:
     """A setting that would be ignored is refused: nobody shall believe that it was measured."""
+    if study.profile_runs and engine.name == "endpoint":
+        raise UserError("A server does not tell where the time goes.", f"slm bench {study.models[0].model}")
     default, arms = BenchSettings(), study.arms()
     for name in IGNORED.get(engine.name, ()):
         if any(getattr(arm, name) != getattr(default, name) for arm in arms):
@@ -100,6 +104,18 @@ def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: 
 def _threaded(settings: BenchSettings, subject: Subject) -> BenchSettings:
     """The settings with the model's own number of threads, where that was looked for."""
     return settings if subject.knee is None else msgspec.structs.replace(settings, threads=subject.knee.threads)
+
+
+def _profile_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
+    arms = [(subject, _threaded(settings, subject)) for settings in study.arms() for subject in subjects]
+    names = [name for name in PROFILED if name not in IGNORED.get(engine.name, ())]
+    for replicate in range(study.profile_runs):
+        block = list(arms)
+        random.Random(f"{study.name} profile {replicate}").shuffle(block)
+        for subject, settings in block:
+            stored = {name: getattr(settings, name) for name in names} | {"protocol": PROFILE_VERSION}
+            key = _key(RunKind.PROFILE, subject, host, engine, stored, replicate)
+            yield Cell(key, RunKind.PROFILE, subject, settings, stored, replicate)
 
 
 def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:

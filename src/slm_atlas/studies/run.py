@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,16 +21,21 @@ from slm_atlas.bench import (
     BenchSettings,
     Ceilings,
     calibrated,
+    chrome_trace,
     disturbances,
     host_state,
     impossible,
+    keep_trace,
     measure,
     measure_ceilings,
     measure_requests,
     noise,
+    profile,
     read_calibration,
 )
 from slm_atlas.bench.host import HostState
+from slm_atlas.bench.parts import parts_of
+from slm_atlas.bench.profiling import trace_titles
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome, UserError
@@ -161,7 +167,7 @@ def run_cells(cells: Sequence[Cell], session: Session, rules: Rules | None = Non
     session.store.add_host(session.host)
     for subject in {cell.subject.artifact.sha256: cell.subject for cell in todo}.values():
         session.store.add_artifact(subject.artifact)
-    ceilings = _ceilings(session) if any(cell.kind is RunKind.BENCH for cell in todo) else None
+    ceilings = _ceilings(session) if any(cell.kind is not RunKind.EVAL for cell in todo) else None
     elapsed = _elapsed_before(cells, session.store)
     for turn in turns:
         left = _remaining(turn.left, elapsed)
@@ -225,6 +231,8 @@ def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     try:
         if isinstance(cell.target, EvalTarget):
             return _evaluate(cell, cell.target, session)
+        if cell.kind is RunKind.PROFILE:
+            return _profile(cell, cell.target, session, ceilings)
         return _measure(cell, session, ceilings)
     except EngineError as error:
         return _Result(error.outcome, error.cause, error.log_tail, [], {})
@@ -254,6 +262,26 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     refusal = impossible(measurement.samples, cell.subject.work, ceilings, n_prompt=cell.target.n_prompt)
     outcome = Outcome.OK if refusal is None else Outcome.REJECTED
     return _Result(outcome, refusal, "", measurement.samples, notes)
+
+
+def _profile(cell: Cell, settings: BenchSettings, session: Session, ceilings: Ceilings | None) -> _Result:
+    """Where the time goes; the last passes of a model's first run are kept as a trace."""
+    assert ceilings is not None
+    assert cell.subject.work is not None
+    limit, cores, engine = settings.memory_limit_bytes, pinned(settings), session.engine.name
+    with Worker(engine, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True, cores=cores) as worker:
+        found = profile(worker, str(cell.subject.path), resolved(settings), seed=cell.replicate)
+    if cell.replicate == 0:
+        titles = [f"{cell.subject.label}: {title}" for title in trace_titles(settings)]
+        events = (found.last.prefill.events, found.last.decode.events)
+        keep_trace(cell.key, chrome_trace(dict(zip(titles, events, strict=True)), parts_of(Path(cell.subject.path))))
+    notes = {
+        "granted": msgspec.to_builtins(found.load),
+        "ceilings": msgspec.to_builtins(ceilings.of(cell.subject.work)),
+        "absent": unpinned(settings),
+    }
+    refusal = impossible(found.samples, cell.subject.work, ceilings, n_prompt=settings.n_prompt)
+    return _Result(Outcome.OK if refusal is None else Outcome.REJECTED, refusal, "", found.samples, notes)
 
 
 def _measure_server(model: str, settings: BenchSettings) -> _Result:

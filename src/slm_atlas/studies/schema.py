@@ -59,6 +59,8 @@ class Study(Struct, frozen=True):
     """What is measured."""
     runs: Annotated[int, Meta(ge=0)] = 5
     """Fresh processes a model, the statistical unit of costs; 0: no costs are measured."""
+    profile_runs: Annotated[int, Meta(ge=0)] = 0
+    """Fresh processes a model whose time is split by part and operator; 0: none are."""
     bench: BenchSettings = BenchSettings()
     """How a run measures costs."""
     sweep: dict[str, tuple[int | bool | str | None, ...]] = {}
