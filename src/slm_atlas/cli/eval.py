@@ -9,6 +9,7 @@ import click
 
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
 from slm_atlas.cli.output import json_option, say
+from slm_atlas.cli.params import tokens
 from slm_atlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--task", "tasks", multiple=True, help="Any task of lm-eval's, or of a suite; may be repeated.")
 @click.option("--shots", type=click.IntRange(0), help="Worked examples before a question.  [default: the task's own]")
 @click.option("--limit", type=click.IntRange(1), help="Only the first items of each task.")
-@click.option("--context", default=2048, show_default=True, help="Tokens of context.")
+@click.option("--context", type=tokens, default="2048", show_default=True, help="Tokens of context.")
 @click.option("--data", metavar="DIR", help="Folder of rows; see above.  [default: $SLM_ATLAS_DATA, else the Hub]")
 @click.option("--allow-code", is_flag=True, help="Run what the model writes, in a sandbox, to judge coding tasks.")
 @engine_option

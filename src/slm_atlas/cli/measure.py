@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
-from slm_atlas.errors import EngineError, Outcome
+from slm_atlas.errors import EngineError, Outcome, UnusableModel
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
 from slm_atlas.models.target import engine_for
@@ -31,15 +31,16 @@ from slm_atlas.studies import (
     StudyModel,
     Subject,
     agenda,
+    check,
     check_threads,
     designs,
     discard,
-    ensure,
+    ensure_if_usable,
     known_knee,
     made_bytes,
     measuring,
     plan,
-    prepare,
+    prepare_if_usable,
     probed_knee,
     run_cells,
 )
@@ -85,7 +86,7 @@ def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress
     for model in models:
         name = f"{model.model} {model.quantization}" if model.quantization else model.model
         progress.preparing(name)
-        subjects.append(prepare(model, engine=engine, on_progress=partial(progress.preparing, name)))
+        subjects.append(prepare_if_usable(model, engine=engine, on_progress=partial(progress.preparing, name)))
     return subjects
 
 
@@ -120,6 +121,7 @@ def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Data
     cells: list[Cell] = []
     asked: dict[str, Design] = {}
     with Store(home.store_path()) as store, StudyProgress() as progress:
+        check(study, engine_for((model.model for model in study.models), engine))
         parts = groups(study)
         for number, part in enumerate(parts, 1):
             where = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
@@ -135,7 +137,10 @@ def _run_part(
     study: Study, store: Store, engine: str | None, progress: StudyProgress, *, retry_failed: bool, where: str
 ) -> list[Cell]:
     """Run what is missing of a part of a study, and remove the files made for it if they are not to be kept."""
-    cells, session, subjects = _with_knees(study, planned(study, store, engine, progress), progress)
+    found = planned(study, store, engine, progress)
+    if not where and all(subject.problem for subject in found.subjects):
+        raise UnusableModel(str(found.subjects[0].problem))
+    cells, session, subjects = _with_knees(study, found, progress)
     rules = Rules(retry_failed, study.precision, study.budget_s, study.repeat)
     todo = agenda(cells, store, rules).outstanding()
     number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
@@ -145,9 +150,7 @@ def _run_part(
             progress.say(f"The machine is not quiet. {doubt}")
         blocks = {cell.block for cell in todo}  # any of their runs may have to be repeated
         wanted = {cell.subject.artifact.sha256 for cell in cells if cell in todo or cell.block in blocks}
-        for subject in subjects:
-            if subject.artifact.sha256 in wanted:
-                ensure(subject, on_progress=partial(progress.preparing, subject.label))
+        cells = _with_files(cells, wanted, progress)
         with measuring():
             run_cells(cells, session, rules)
     if study.disk_bytes is not None:
@@ -162,9 +165,11 @@ def _with_knees(study: Study, found: Planned, progress: StudyProgress) -> Planne
         return found
     session, subjects = found.session, []
     with measuring():
-        for subject in found.subjects:
-            ensure(subject, on_progress=partial(progress.preparing, subject.label))
-            subjects.append(subject._replace(knee=subject.knee or _knee(subject, study, session, progress)))
+        for planned_subject in found.subjects:
+            on_progress = partial(progress.preparing, planned_subject.label)
+            subject = ensure_if_usable(planned_subject, on_progress=on_progress)
+            knee = subject.knee if subject.problem else subject.knee or _knee(subject, study, session, progress)
+            subjects.append(subject._replace(knee=knee))
     return Planned(plan(study, subjects, session.host, session.engine), session, subjects)
 
 
@@ -182,6 +187,15 @@ def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgr
     for doubt in knee.disturbed:
         progress.say(f"The knee may lie higher. {doubt} Set it by hand with --threads N.")
     return knee
+
+
+def _with_files(cells: Sequence[Cell], wanted: Collection[str], progress: StudyProgress) -> list[Cell]:
+    """The cells, the files of those wanted made if they are not there; where one cannot be made, its cells say so."""
+    found = {cell.subject.artifact.sha256: cell.subject for cell in cells}
+    for sha256 in wanted:
+        on_progress = partial(progress.preparing, found[sha256].label)
+        found[sha256] = ensure_if_usable(found[sha256], on_progress=on_progress)
+    return [cell._replace(subject=found[cell.subject.artifact.sha256]) for cell in cells]
 
 
 def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: bool) -> Dataset:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 
 from slm_atlas.anatomy import Quantization
-from slm_atlas.units import parse_bytes
+from slm_atlas.units import MOST_TOKENS, parse_bytes
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", re.IGNORECASE)
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
@@ -33,8 +33,23 @@ def count(text: str | int) -> int:
     return round(float(match[1]) * 1000.0**thousands)
 
 
+def tokens(text: str | int) -> int:
+    """A number of tokens: at least one.
+
+    >>> tokens("2K")
+    2000
+
+    Raises:
+        click.BadParameter: the text is not a count, or is none, or more than positions can be.
+    """
+    number = count(text)
+    if not 0 < number <= MOST_TOKENS:
+        raise click.BadParameter(f"{text!r} is not between 1 and {MOST_TOKENS}.")
+    return number
+
+
 def size(text: str | int) -> int:
-    """A number of bytes: `512M`, `4GiB`, `1000`; the suffixes are powers of 1024.
+    """A number of bytes, at least one: `512M`, `4GiB`, `1000`; the suffixes are powers of 1024.
 
     >>> size("4GiB")
     4294967296
@@ -43,9 +58,12 @@ def size(text: str | int) -> int:
         click.BadParameter: the text is not a size.
     """
     try:
-        return parse_bytes(str(text))
+        number = parse_bytes(str(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a size; write 512M or 4GiB.") from None
+    if number < 1:
+        raise click.BadParameter(f"{text!r} is no size: it is nothing.")
+    return number
 
 
 def duration(text: str | float) -> float:

@@ -12,7 +12,7 @@ from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run
 from slm_atlas.cli.output import json_option, print_json, say
-from slm_atlas.cli.params import count
+from slm_atlas.cli.params import count, tokens
 from slm_atlas.cli.profile_rows import as_csv, form_of, print_found, write_folder, write_plot
 from slm_atlas.errors import UserError
 
@@ -38,12 +38,12 @@ class Ways(NamedTuple):
 @click.command(epilog="Example: slm profile qwen1.5-0.5b qwen2-0.5b --paper --plot figure10.svg")
 @click.argument("models", nargs=-1, required=True)
 @quantization_option
-@click.option("--prompt", type=count, default="50", show_default=True, help="Tokens of a prefill.")
-@click.option("--generate", type=count, default="50", show_default=True, help="Tokens decoded.")
+@click.option("--prompt", type=tokens, default="50", show_default=True, help="Tokens of a prefill.")
+@click.option("--generate", type=tokens, default="50", show_default=True, help="Tokens decoded.")
 @click.option("--depth", type=count, default="0", show_default=True, help="Tokens in the cache before the prompt.")
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Fresh processes a model.")
-@click.option("--context", type=count, default="512", show_default=True, help="Tokens the KV cache holds.")
-@click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
+@click.option("--context", type=tokens, default="512", show_default=True, help="Tokens the KV cache holds.")
+@click.option("--micro-batch", type=tokens, default="512", show_default=True, help="Most tokens computed at once.")
 @click.option("--threads", type=click.IntRange(0), default=0, show_default="all cores", help="Threads.")
 @kv_type_option
 @click.option(

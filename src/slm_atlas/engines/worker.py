@@ -356,6 +356,7 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
 def main() -> None:
     """Serve the parent; native code that prints to standard output prints to the log instead."""
     process.die_with_parent()
+    process.die_first()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Ctrl-C is the parent's to handle: it closes the pipe.

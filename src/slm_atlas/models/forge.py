@@ -19,7 +19,7 @@ from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_byte
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog.architecture import Architecture, Part
-from slm_atlas.errors import UserError
+from slm_atlas.errors import UnusableModel, UserError
 from slm_atlas.models.blocks import random_blocks
 from slm_atlas.models.metadata import RUNNABLE, add_architecture
 from slm_atlas.models.unfinished import finish, unfinished
@@ -63,7 +63,7 @@ def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> P
             _write(part, order, tensors, types, on_progress)
             finish(part, path)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        raise _unwritten(path, error) from error
     return path
 
 
@@ -80,8 +80,12 @@ def outline(order: Order, path: Path) -> Path:
         size = sum(-(-tensor_bytes(tensor, types[tensor.name]) // _ALIGNED) * _ALIGNED for tensor in tensors)
         os.truncate(path, path.stat().st_size + _ALIGNED + size)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        raise _unwritten(path, error) from error
     return path
+
+
+def _unwritten(path: Path, error: OSError) -> UnusableModel:
+    return UnusableModel(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME")
 
 
 def _plan(order: Order) -> tuple[tuple[Tensor, ...], Mapping[str, TensorType]]:

@@ -14,7 +14,7 @@ from slm_atlas import catalog
 from slm_atlas.anatomy import inventory
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.schema import Model
-from slm_atlas.errors import UserError
+from slm_atlas.errors import UnusableModel
 from slm_atlas.models.forge import FORGED_KEY
 from slm_atlas.models.header import Header, TensorInfo, read_header
 from slm_atlas.models.reading import CONSTANTS
@@ -28,8 +28,9 @@ REQUANTIZED_NAME_KEY = "slm_atlas.requantized.name"
 _COMPARED = ("block_count", "embedding_length", "context_length")
 """Keys that tell most models apart, before their tensors are compared."""
 
-_LOOKED_UP = {"token_embd.weight", "position_embd.weight", "per_layer_token_embd.weight"}
-"""Matrices that a token takes a row of; the first is the head as well where there is no other."""
+_SHOWN = 100
+"""Most characters of a name that a file gives itself."""
+_FORGED = " (random weights)"
 
 
 def identify(path: Path, origin: str) -> Artifact:
@@ -72,7 +73,7 @@ def check_whole(path: Path, header: Header) -> None:
     """Raise `UserError` if a file ends before its last tensor does."""
     missing = missing_bytes(path, header)
     if missing:
-        raise UserError(f"{path} is cut short: {missing:,} bytes of its weights are missing.", "download it again")
+        raise UnusableModel(f"{path} is cut short: {missing:,} bytes of its weights are missing.", "download it again")
 
 
 def missing_bytes(path: Path, header: Header) -> int:
@@ -121,7 +122,7 @@ def match_catalogue(header: Header) -> Model | None:
     matches = [model for model in catalog.models() if _same_shape(catalog.runnable(model), header)]
     forged = header.metadata.get(FORGED_KEY)
     if forged and len(matches) > 1:
-        named = str(header.metadata.get("general.name", "")).removesuffix(" (random weights)")
+        named = str(header.metadata.get("general.name", "")).removesuffix(_FORGED)
         matches = [model for model in matches if model.name == named]
     return matches[0] if len(matches) == 1 else None
 
@@ -134,7 +135,9 @@ def _same_shape(arch: Architecture | None, header: Header) -> bool:
     theta = keys.pop("rope.freq_base")
     if list(keys.values()) != [arch.layers, arch.hidden, arch.context]:
         return False
-    if theta is not None and not math.isclose(float(str(theta)), arch.position.theta, rel_tol=1e-6):
+    if theta is not None and not (
+        isinstance(theta, int | float) and math.isclose(theta, arch.position.theta, rel_tol=1e-6)
+    ):
         return False
     found = {(tensor.name, tensor.shape) for tensor in header.tensors if tensor.name not in CONSTANTS}
     return found == {(tensor.name, tensor.shape) for tensor in inventory(arch)}
@@ -154,6 +157,6 @@ def own_name(path: Path, header: Header) -> str:
     if REQUANTIZED_NAME_KEY in header.metadata:
         return str(header.metadata[REQUANTIZED_NAME_KEY])
     if header.metadata.get(FORGED_KEY):
-        return str(header.metadata.get("general.name", path.stem)).removesuffix(" (random weights)")
+        return " ".join(str(header.metadata.get("general.name", path.stem)).split())[:_SHOWN].removesuffix(_FORGED)
     # Files are named model.QUANT.gguf or model-QUANT.gguf.
     return re.sub(r"[.-](I?Q\d\w*|B?F(16|32))$", "", path.stem, flags=re.IGNORECASE)

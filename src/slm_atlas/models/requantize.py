@@ -19,7 +19,7 @@ from slm_atlas.anatomy.quantization import Quantization, tensor_bytes, tensor_ty
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.catalog.architecture import Part
 from slm_atlas.engines import NOT_WRITTEN, Conversion, Worker
-from slm_atlas.errors import EngineError, UserError
+from slm_atlas.errors import EngineError, UnusableModel, UserError
 from slm_atlas.models.forge import file_type
 from slm_atlas.models.header import Header, read_header
 from slm_atlas.models.identify import (
@@ -106,10 +106,10 @@ def requantize(
                 taken = _convert(path, header, label, part, engine)
             if not taken or missing_bytes(part, read_header(part)):
                 had = f"{format_bytes(part.stat().st_size)} of {format_bytes(total)}"
-                raise UserError(f"Cannot write {target}: the disk took {had}.", _ROOM)
+                raise UnusableModel(f"Cannot write {target}: the disk took {had}.", _ROOM)
             finish(part, target)
     except OSError as error:
-        raise UserError(f"Cannot write {target}: {error.strerror}.", _ROOM) from error
+        raise UnusableModel(f"Cannot write {target}: {error.strerror}.", _ROOM) from error
 
 
 _ROOM = "free some disk, or set SLM_ATLAS_HOME"
@@ -142,7 +142,7 @@ def _convert(path: Path, header: Header, label: Quantization, part: Path, engine
         if error.cause == NOT_WRITTEN:
             return False
         told = f"{path} cannot be requantized to {label}: {error.cause}."
-        raise UserError(told, f"slm models show {path}") from error
+        raise UnusableModel(told, f"slm models show {path}") from error
     return True
 
 

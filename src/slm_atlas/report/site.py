@@ -18,6 +18,7 @@ from slm_atlas.insights import claims, frame
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.profiles import Profile, profiles
 from slm_atlas.report import tables
+from slm_atlas.report.contexts import context_figure, context_table
 from slm_atlas.report.figures import Figure, figures
 from slm_atlas.report.files import PNG_SCALE, write
 from slm_atlas.report.paper_costs import paper_figure
@@ -43,8 +44,8 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         UserError: the folder cannot be written.
     """
     rows, times = frame.rows(dataset), profiles(dataset)
-    single = filter(None, [paper_figure(rows), quantization_figure(rows), sustained_figure(rows)])
-    drawn = [*figures(rows), *single, *profile_figures(times)]
+    single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
+    drawn = [*figures(rows), *filter(None, single), *profile_figures(times)]
     pictures = {figure.name: vl_convert.vegalite_to_svg(figure.exported()) for figure in drawn}
     page = _render(dataset, rows, times, drawn, pictures, title)
     try:
@@ -74,7 +75,12 @@ def _render(
     return pages.get_template("index.html").render(
         title=title,
         facts=tables.summary(dataset, rows, found),
-        tables=[tables.cost_table(rows), tables.score_table(rows), tables.time_table(times)],
+        tables=[
+            tables.cost_table(rows),
+            tables.score_table(rows),
+            context_table(rows),
+            tables.time_table(times),
+        ],
         figures=drawn,
         pictures=pictures,
         specs={figure.name: figure.spec for figure in drawn},

@@ -2,7 +2,7 @@
 
 from slm_atlas.studies.evaluations import EvalTarget, select
 from slm_atlas.studies.lock import measuring
-from slm_atlas.studies.plan import Cell, plan
+from slm_atlas.studies.plan import Cell, check, plan
 from slm_atlas.studies.run import (
     Advanced,
     Event,
@@ -17,7 +17,15 @@ from slm_atlas.studies.run import (
 )
 from slm_atlas.studies.schema import Precision, Study, StudyModel, builtin_names, load_study, on_model
 from slm_atlas.studies.stopping import designs
-from slm_atlas.studies.subjects import Subject, discard, ensure, made_bytes, prepare
+from slm_atlas.studies.subjects import (
+    Subject,
+    discard,
+    ensure,
+    ensure_if_usable,
+    made_bytes,
+    prepare,
+    prepare_if_usable,
+)
 from slm_atlas.studies.threads import check_threads, known_knee, probed_knee
 
 __all__ = [
@@ -36,10 +44,12 @@ __all__ = [
     "Subject",
     "agenda",
     "builtin_names",
+    "check",
     "check_threads",
     "designs",
     "discard",
     "ensure",
+    "ensure_if_usable",
     "known_knee",
     "load_study",
     "made_bytes",
@@ -48,6 +58,7 @@ __all__ = [
     "pending",
     "plan",
     "prepare",
+    "prepare_if_usable",
     "probed_knee",
     "run_cells",
     "select",

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slm_atlas.bench import BenchSettings
+from slm_atlas.anatomy.cache import KV_TYPE_BYTES
+from slm_atlas.bench import BenchSettings, fitting_context, misfit
 from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROFILE_VERSION, PROFILED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
@@ -51,6 +52,25 @@ class Cell(NamedTuple):
             return f"{self.subject.label}: {self.target.task}"
         what = "profile" if self.kind is RunKind.PROFILE else "run"
         return f"{self.subject.label}: {what} {self.replicate + 1}"
+
+
+def check(study: Study, engine: str) -> None:
+    """That a study can be run at all, before a file is made for it.
+
+    An arm whose tokens do not fit its context is a recorded refusal where others do fit: a sweep of contexts and depths
+    has such corners.
+
+    Raises:
+        UserError: what is varied is no setting, a type is unknown, or no arm fits its context.
+    """
+    for name in {arm.kv_type for arm in study.arms()} - KV_TYPE_BYTES.keys():
+        raise UserError(f"There is no KV cache type '{name}'.", f"one of {', '.join(KV_TYPE_BYTES)}")
+    problems = [None if "context" in IGNORED.get(engine, ()) else misfit(arm) for arm in study.arms()]
+    if (study.runs or study.profile_runs) and all(problems):
+        first = str(problems[0])
+        raise UserError(
+            f"{first[0].upper()}{first[1:]}.", f"--context {max(fitting_context(arm) for arm in study.arms())}"
+        )
 
 
 def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> list[Cell]:

@@ -20,25 +20,31 @@ from slm_atlas import __version__
 from slm_atlas.bench import (
     BenchSettings,
     Ceilings,
+    Need,
     calibrated,
     chrome_trace,
     disturbances,
+    foresee,
     host_state,
     impossible,
     keep_trace,
+    load_settings,
     measure,
     measure_ceilings,
     measure_requests,
+    misfit,
     noise,
     profile,
     read_calibration,
+    room,
+    shortage,
 )
 from slm_atlas.bench.host import HostState
 from slm_atlas.bench.parts import parts_of
 from slm_atlas.bench.profiling import trace_titles
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
-from slm_atlas.errors import EngineError, Outcome, UserError
+from slm_atlas.errors import EngineError, EngineRefused, Outcome, UserError
 from slm_atlas.evals import check_installed, evaluate_task
 from slm_atlas.models.served import parse
 from slm_atlas.store import Store
@@ -48,6 +54,7 @@ from slm_atlas.studies.evaluations import EvalTarget
 from slm_atlas.studies.plan import Cell, engine_text
 from slm_atlas.studies.schema import Precision
 from slm_atlas.studies.stopping import Stopping
+from slm_atlas.studies.subjects import Subject
 from slm_atlas.studies.threads import pinned, resolved, unpinned
 
 BENCH_DEADLINE_S = 900.0
@@ -191,7 +198,8 @@ def _run(turn: Turn, session: Session, ceilings: Ceilings | None, stopping: Stop
     after = host_state()
     elapsed_s = time.perf_counter() - clock
     state = {"host_before": before, "host_after": after, "noise": [], "disturbed": []}
-    if cell.subject.work is not None:  # a server on this machine is another program, and is not to be told from others
+    # A server on this machine is another program, and is not to be told from others; a refusal measured nothing.
+    if cell.subject.work is not None and result.outcome is not Outcome.REFUSED:
         state |= {"noise": noise(before, after), "disturbed": disturbances(before, _judged(after, cell))}
     run = Run(
         key=cell.key,
@@ -229,8 +237,12 @@ def _judged(after: HostState, cell: Cell) -> HostState:
 
 def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result:
     try:
+        if cell.subject.problem is not None:
+            raise EngineRefused(cell.subject.problem)
         if isinstance(cell.target, EvalTarget):
             return _evaluate(cell, cell.target, session)
+        if cell.subject.work is not None and (refusal := _not_tried(cell.subject, cell.target, session.engine.name)):
+            return refusal
         if cell.kind is RunKind.PROFILE:
             return _profile(cell, cell.target, session, ceilings)
         return _measure(cell, session, ceilings)
@@ -248,8 +260,7 @@ def _measure(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result
     assert ceilings is not None
     if cell.subject.work is None:
         return _measure_server(cell.subject.artifact.origin, cell.target)
-    limit, cores = cell.target.memory_limit_bytes, pinned(cell.target)
-    engine = session.engine.name
+    limit, cores, engine = cell.target.memory_limit_bytes, pinned(cell.target), session.engine.name
     with Worker(engine, deadline_s=BENCH_DEADLINE_S, memory_limit_bytes=limit, spin=True, cores=cores) as worker:
         measurement = measure(worker, str(cell.subject.path), resolved(cell.target), seed=cell.replicate)
     notes = {
@@ -282,6 +293,23 @@ def _profile(cell: Cell, settings: BenchSettings, session: Session, ceilings: Ce
     }
     refusal = impossible(found.samples, cell.subject.work, ceilings, n_prompt=settings.n_prompt)
     return _Result(Outcome.OK if refusal is None else Outcome.REJECTED, refusal, "", found.samples, notes)
+
+
+def _not_tried(subject: Subject, settings: BenchSettings, engine: str) -> _Result | None:
+    """The refusal of a run that fits neither its context nor memory; None where it may."""
+    if problem := misfit(settings):
+        return _Result(Outcome.REFUSED, problem, "", [], {})
+    there = room(settings.memory_limit_bytes)
+    need: Need | None = None
+    if engine == "llamacpp":
+        need = foresee(Path(subject.path), load_settings(str(subject.path), settings), there)
+    elif engine == "transformers":
+        need = Need(weights_bytes=subject.artifact.size_bytes or 0)
+    cause = None if need is None else shortage(need, there)
+    if cause is None:
+        return None
+    notes = {"needed": msgspec.to_builtins(need), "available_bytes": there.bytes}
+    return _Result(Outcome.REFUSED, f"not tried, since {cause}", "", [], notes)
 
 
 def _measure_server(model: str, settings: BenchSettings) -> _Result:

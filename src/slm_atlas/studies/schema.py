@@ -79,7 +79,7 @@ class Study(Struct, frozen=True):
     """Allow more threads than there are cores."""
     disk_bytes: Annotated[int, Meta(gt=0)] | None = None
     """Measure in groups of models whose files made here take no more than this, and remove each group's files."""
-    eval_context: int = 2048
+    eval_context: Annotated[int, Meta(ge=1)] = 2048
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
@@ -102,7 +102,7 @@ class Study(Struct, frozen=True):
             return tuple(msgspec.convert({**base, **values}, BenchSettings) for values in varied)
         except msgspec.ValidationError as error:
             known = ", ".join(BenchSettings.__struct_fields__)
-            raise UserError(f"The sweep of {self.name}: {error}.", f"vary one of {known}") from None
+            raise UserError(f"The sweep of {self.name}: {error}.", f"vary one of {known}, within its limits") from None
 
 
 def on_model(study: Study, model: str) -> Study:

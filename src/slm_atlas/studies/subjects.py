@@ -15,7 +15,7 @@ import msgspec
 from slm_atlas import catalog
 from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.bench import Knee, Work
-from slm_atlas.errors import UserError
+from slm_atlas.errors import UnusableModel, UserError
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
 from slm_atlas.models.built import build
 from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
@@ -25,6 +25,7 @@ from slm_atlas.models.requantize import requantized_bytes, requantized_path
 from slm_atlas.models.served import identify_served
 from slm_atlas.models.target import DEFAULT_ENGINE, engine_of
 from slm_atlas.models.work import decode_bytes, prompt_flops
+from slm_atlas.store import content_hash
 from slm_atlas.store.records import Artifact
 from slm_atlas.studies.schema import StudyModel
 
@@ -53,6 +54,8 @@ class Subject(NamedTuple):
     """What the study calls it, and what it is evaluated on."""
     knee: Knee | None = None
     """How many threads it is measured with, where that was looked for."""
+    problem: str | None = None
+    """Why there is no such file, in words: each of its runs is stored as refused."""
 
     @property
     def label(self) -> str:
@@ -84,6 +87,45 @@ def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Pro
             _notes(path).write_bytes(msgspec.json.encode(known))
     work = Work(decode_bytes=known.decode_bytes, flops_per_token=known.flops_per_token)
     return Subject(path, known.artifact, work, model)
+
+
+def prepare_if_usable(
+    model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Progress | None = None
+) -> Subject:
+    """As `prepare`; what is broken, or cannot be made or had, becomes a subject with a `problem`.
+
+    Raises:
+        UserError: no such model.
+    """
+    try:
+        return prepare(model, engine=engine, on_progress=on_progress)
+    except UnusableModel as error:
+        return Subject("", _stand_in(model), None, model.suites, model, problem=str(error))
+
+
+def _stand_in(model: StudyModel) -> Artifact:
+    """What stands in the store for a file that nobody has: the name that was asked for."""
+    return Artifact(
+        sha256=content_hash(["unusable", model.model, model.quantization]),
+        name=model.model,
+        model_id=None,
+        origin=model.model,
+        forged=is_forged(model.model),
+        architecture="unknown",
+        quantization=model.quantization or "unknown",
+        params=None,
+        size_bytes=None,
+        tensor_bytes={},
+    )
+
+
+def ensure_if_usable(subject: Subject, *, on_progress: Progress | None = None) -> Subject:
+    """The subject with its file made if it is not there (see `ensure`), or with the `problem` that prevents it."""
+    try:
+        ensure(subject, on_progress=on_progress)
+    except UnusableModel as error:
+        return subject._replace(problem=str(error))
+    return subject
 
 
 def ensure(subject: Subject, *, on_progress: Progress | None = None) -> bool:
