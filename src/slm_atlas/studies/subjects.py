@@ -100,7 +100,7 @@ def prepare_if_usable(
     try:
         return prepare(model, engine=engine, on_progress=on_progress)
     except UnusableModel as error:
-        return Subject("", _stand_in(model), None, model.suites, model, problem=str(error))
+        return Subject("", _stand_in(model), None, model, problem=str(error))
 
 
 def _stand_in(model: StudyModel) -> Artifact:
