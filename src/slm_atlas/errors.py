@@ -3,7 +3,8 @@
     AtlasError
     ├── UserError             something the user can mend: one line, and the command that mends it; exit code 2
     │   ├── MissingExtra      an optional dependency is not installed
-    │   └── OfflineError      a download was needed and the network did not answer
+    │   └── UnusableModel     a model's file is broken, or cannot be made or had; a study records it and goes on
+    │       └── OfflineError  a download was needed and the network did not answer
     └── EngineError           an engine did not do its work; `outcome` says how, and it is a result to record
         ├── EngineRefused     the engine said no (a broken file, an unknown architecture, not enough memory)
         ├── EngineCrashed     the process of the engine died (abort, signal, kill -9, out of memory)
@@ -57,7 +58,11 @@ class MissingExtra(UserError):
         super().__init__(f"{feature} needs the extra '{extra}'.", f"pip install 'slm-atlas[{extra}]'")
 
 
-class OfflineError(UserError):
+class UnusableModel(UserError):
+    """The file of a model that was named rightly is broken, or cannot be made or had."""
+
+
+class OfflineError(UnusableModel):
     """A download was needed, and the network did not answer."""
 
 

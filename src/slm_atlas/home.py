@@ -7,6 +7,8 @@ from pathlib import Path
 
 ENVIRONMENT_VARIABLE = "SLM_ATLAS_HOME"
 """Names another folder than the user's data folder."""
+DATA_VARIABLE = "SLM_ATLAS_DATA"
+"""Names a folder of rows for evaluations, in place of the Hub."""
 
 
 def home() -> Path:
@@ -22,6 +24,12 @@ def home() -> Path:
     return user_data_path("slm-atlas", appauthor=False)
 
 
+def data_dir(asked: str | None = None) -> Path | None:
+    """The folder of rows for evaluations: the one asked for, else `$SLM_ATLAS_DATA`; None: the Hub."""
+    chosen = asked or os.environ.get(DATA_VARIABLE)
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
 def store_path() -> Path:
     """The database of measurements."""
     return home() / "atlas.sqlite"
@@ -35,6 +43,11 @@ def models_dir() -> Path:
 def reports_dir() -> Path:
     """The folder of reports."""
     return home() / "reports"
+
+
+def traces_dir() -> Path:
+    """The folder of traces, one a profile."""
+    return home() / "traces"
 
 
 def replace_file(path: Path, content: bytes) -> None:

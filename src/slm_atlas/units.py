@@ -7,6 +7,8 @@ import re
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
+MOST_TOKENS = 2**31 - 1
+"""Positions are int32 in engines (`llama_pos`); llama.cpp would cut a larger number to 32 bits without a word."""
 
 _DECIMAL = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 _BINARY = ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slm_atlas.bench import host
-from slm_atlas.bench.host import HostState, host_state, noise
+from slm_atlas.bench.host import HostState, disturbances, host_state, noise
 from slm_atlas.units import GIB, MIB
 
 RASPBERRY = """\
@@ -68,6 +71,15 @@ def later(**changes: object) -> HostState:
     return msgspec.structs.replace(QUIET, **{"total_ticks": 10_400, **changes})
 
 
+COUNTED = msgspec.structs.replace(QUIET, clock_s=50.0, busy_s=100.0, own_s=10.0, throttled_s=0.0)
+
+
+def four_seconds_later(**changes: object) -> HostState:
+    """Four seconds of four cores later: 5 s of work, all of it our own."""
+    counted = {"clock_s": 54.0, "busy_s": 105.0, "own_s": 15.0, "total_ticks": 10_400}
+    return msgspec.structs.replace(COUNTED, **(counted | changes))
+
+
 def write(root: Path, path: str, text: str) -> None:
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +116,8 @@ class TestParsing:
         host.parse_pressure(text)
         host.parse_pressure(f"some {text}")
         host.parse_ticks(f"cpu {text}")
+        host.parse_quota(text)
+        host.parse_throttled(f"throttled_usec {text}")
 
     @given(st.lists(st.integers(0, 2**40), min_size=8, max_size=10))
     def test_ticks_sum_the_first_eight_columns(self, columns: list[int]) -> None:
@@ -222,6 +236,55 @@ class TestNoise:
     def test_a_few_stolen_ticks_of_a_short_run_are_the_clock(self) -> None:
         assert noise(QUIET, later(steal_ticks=104, total_ticks=10_040)) == []
 
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"busy_s": 106.6}, "Other programs took 10% of the processor's time"),
+            ({"throttled_s": 0.3}, "waited 300 ms because the container's share"),
+            ({"steal_ticks": 108}, "steal"),
+            ({"swap_used_bytes": GIB + 100 * MIB}, "swap"),
+            ({"frequency_mhz": 2600.0}, "clock fell"),
+        ],
+    )
+    def test_what_took_the_machine_from_a_run_is_a_reason_to_repeat_it(
+        self, change: dict[str, object], words: str
+    ) -> None:
+        (sentence,) = disturbances(COUNTED, four_seconds_later(**change))
+        assert words in sentence
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {},
+            {"busy_s": 105.0 + 0.05 * 16},  # what a desktop does beside
+            {"busy_s": 104.0},  # less than our own: counted in ticks
+            {"load_1min": 9.0, "cpu_pressure": 80.0, "memory_pressure": 5.0},  # they look back, to before the run
+            {"temperature_c": 92.0, "on_battery": True},  # the clock says whether that slowed it
+            {"own_s": None, "busy_s": 120.0},
+        ],
+    )
+    def test_what_may_not_have_touched_the_run_is_none(self, change: dict[str, object]) -> None:
+        assert disturbances(COUNTED, four_seconds_later(**change)) == []
+
+    def test_our_own_children_are_not_other_programs(self) -> None:
+        code = "import time\nwhile time.process_time() < 0.4: pass"
+        before = host_state()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        after = host_state()
+        assert before.own_s is not None
+        assert after.own_s is not None
+        assert after.own_s - before.own_s > 0.2
+
+    def test_another_program_is_not_our_own(self) -> None:
+        before = host_state()
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+            time.sleep(0.8)
+            after = host_state()
+            other.kill()
+        values = (before.busy_s, after.busy_s, before.own_s, after.own_s)
+        busy, busy_after, own, own_after = (value or 0.0 for value in values)
+        assert (busy_after - busy) - (own_after - own) > 0.2
+
     def test_all_disturbances_are_told(self) -> None:
         assert len(noise(QUIET, later(cpu_pressure=50.0, load_1min=9.0, on_battery=True))) == 3
 
@@ -235,3 +298,42 @@ def test_threads_a_core_and_huge_pages_are_read(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(text)
     assert (host_state(tmp_path).smt, host_state(tmp_path).huge_pages) == (True, "always")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "turbo"),
+    [
+        ("sys/devices/system/cpu/intel_pstate/no_turbo", "1\n", False),
+        ("sys/devices/system/cpu/intel_pstate/no_turbo", "0\n", True),
+        ("sys/devices/system/cpu/cpufreq/boost", "1\n", True),
+        ("sys/devices/system/cpu/smt/active", "1\n", None),
+    ],
+)
+def test_whether_the_clock_may_be_raised_is_read(tmp_path: Path, path: str, text: str, turbo: bool | None) -> None:
+    write(tmp_path, path, text)
+    assert host_state(tmp_path).turbo is turbo
+
+
+def test_a_container_s_share_and_what_it_cost_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
+    write(tmp_path, "sys/fs/cgroup/cpu.stat", "usage_usec 9\nthrottled_usec 2500000\n")
+    state = host_state(tmp_path)
+    assert (state.quota_cores, state.throttled_s) == (1.5, 2.5)
+
+
+def test_the_processors_own_sensors_count_where_there_are_no_zones(tmp_path: Path) -> None:
+    write(tmp_path, "sys/class/hwmon/hwmon0/name", "nvme\n")
+    write(tmp_path, "sys/class/hwmon/hwmon0/temp1_input", "95000\n")
+    assert host_state(tmp_path).temperature_c is None  # a disk's
+    write(tmp_path, "sys/class/hwmon/hwmon1/name", "k10temp\n")
+    write(tmp_path, "sys/class/hwmon/hwmon1/temp1_input", "61250\n")
+    assert host_state(tmp_path).temperature_c == 61.25
+
+
+@pytest.mark.parametrize(("flags", "clock"), [("fpu aperfmperf avx2", 3100.5), ("fpu avx2", None)])
+def test_a_clock_without_rules_counts_where_the_processor_counts_it(
+    tmp_path: Path, flags: str, clock: float | None
+) -> None:
+    cores = "".join(f"processor\t: {core}\ncpu MHz\t\t: {2100.5 + 1000 * core}\nflags\t: {flags}\n" for core in (0, 1))
+    write(tmp_path, "proc/cpuinfo", cores)
+    assert host_state(tmp_path).frequency_mhz == clock

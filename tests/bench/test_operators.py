@@ -1,18 +1,15 @@
-"""Nodes added up by part and by operator: on made-up nodes whose sums are known."""
+"""Nodes as shares of a phase, the parts they belong to, and traces: on made-up nodes whose sums are known."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from slm_atlas.bench import Ceilings
-from slm_atlas.bench.operators import Breakdown, breakdown, observe
+from slm_atlas.bench.operators import observe
 from slm_atlas.bench.parts import OTHER, PARTS, part_of
-from slm_atlas.bench.trace import chrome_trace
+from slm_atlas.bench.trace import chrome_trace, keep_trace, merged, read_trace
 from slm_atlas.catalog.architecture import Part
-from slm_atlas.engines import EMPTY, NodeCost, NodeEvent, PhaseProfile
+from slm_atlas.engines import NodeCost, NodeEvent, PhaseProfile
 
 
 def cost(op: str, name: str, seconds: list[float], *, weight: str = "", calls: int = 1, flops: float = 0.0) -> NodeCost:
@@ -39,33 +36,6 @@ NODES = (
     cost("MUL_MAT", "ffn_up", [5.0], weight="blk.ffn_up.weight", calls=2, flops=80.0),
     cost("RMS_NORM", "norm", [2.0], calls=4),
 )
-
-
-def shares(found: Breakdown, by: str) -> dict[str, float]:
-    return {line.label: line.share.value for line in getattr(found, by)}
-
-
-def test_shares_are_by_part_by_operator_and_by_node() -> None:
-    found = breakdown([observe([20.0], [profiled(*NODES)], {})])
-    assert shares(found, "parts") == pytest.approx({"attention": 0.3, "ffn": 0.5, "norm": 0.2})
-    assert shares(found, "operators") == pytest.approx({"MUL_MAT": 0.8, "RMS_NORM": 0.2})
-    assert list(shares(found, "operators")) == ["MUL_MAT", "RMS_NORM"]
-    assert [line.label for line in found.nodes] == [
-        "ffn: MUL_MAT ffn_up (f32)",
-        "attention: MUL_MAT Qcur (f32)",
-        "norm: RMS_NORM norm (f32)",
-    ]
-
-
-def test_seconds_are_scaled_to_the_plain_total_and_rates_follow_from_them() -> None:
-    found = breakdown([observe([20.0], [profiled(*NODES, seconds=30.0)], {})], Ceilings(read_bytes_per_s=50, flops=70))
-    ffn = next(line for line in found.parts if line.label == "ffn")
-    assert (ffn.seconds, ffn.flops_per_s, ffn.bytes_per_s) == pytest.approx((10.0, 8.0, 10.0))
-    assert (ffn.of_flops, ffn.of_bandwidth) == pytest.approx((8 / 70, 0.2))
-    norm = next(line for line in found.parts if line.label == "norm")
-    assert (norm.flops_per_s, norm.of_flops) == (None, None)  # no matrix product is no zero
-    assert (found.overhead.value, found.plain_s.value) == (1.5, 20.0)
-    assert sum(line.seconds for line in found.operators) == pytest.approx(20.0)
 
 
 def test_what_it_takes_to_time_a_node_is_taken_off_each() -> None:
@@ -97,41 +67,10 @@ def test_a_node_missing_in_most_passes_took_no_time_there() -> None:
     assert node.calls == pytest.approx(1 / 3)
 
 
-def test_intervals_are_over_processes() -> None:
-    runs = [observe([1.0], [profiled(cost("A", "ffn", [x]), cost("B", "kq", [1 - x]))], {}) for x in (0.4, 0.5, 0.6)]
-    one, three = breakdown(runs[:1]), breakdown(runs)
-    assert (one.parts[0].share.n, one.parts[0].share.low) == (1, None)
-    line = next(line for line in three.parts if line.label == "ffn")
-    assert (line.share.n, line.share.value) == (3, 0.5)
-    assert line.share.low is not None
-    assert line.share.low < 0.5
-
-
 @pytest.mark.parametrize("nodes", [(), (cost("VIEW", "v", [1.0]),)])
 def test_a_phase_in_which_nothing_was_computed_is_an_error(nodes: tuple[NodeCost, ...]) -> None:
     with pytest.raises(ValueError, match="nothing was computed"):
         observe([1.0], [PhaseProfile(seconds=(1.0,), nodes=nodes)], {})
-
-
-some_nodes = st.lists(
-    st.tuples(
-        st.sampled_from(["MUL_MAT", "ADD", "VIEW", "RMS_NORM"]),
-        st.sampled_from(["ffn_up", "Qcur", "strange"]),
-        st.floats(0.01, 10),
-    ),
-    min_size=1,
-)
-
-
-@given(st.lists(some_nodes, min_size=1, max_size=4), st.floats(0.001, 100))
-def test_shares_always_add_up(processes: list[list[tuple[str, str, float]]], plain: float) -> None:
-    many = cost("MUL_MAT", "ffn_up", [50.0], weight="blk.ffn_up.weight")
-    profiles = [profiled(many, *(cost(op, name, [s]) for op, name, s in nodes)) for nodes in processes]
-    found = breakdown([observe([plain], [each], {}) for each in profiles])
-    for lines in (found.parts, found.operators, found.nodes):
-        assert sum(line.share.value for line in lines) == pytest.approx(1.0)
-        assert sum(line.seconds for line in lines) == pytest.approx(plain)
-        assert not {line.label for line in lines} & EMPTY
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -169,6 +108,35 @@ def test_a_node_belongs_to_a_part(node: tuple[str, str, str], part: str) -> None
     assert part in PARTS
 
 
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [
+        ("OPTDecoder.embed_tokens", Part.EMBEDDING),
+        ("OPTDecoder.project_in", Part.EMBEDDING),
+        ("OPTAttention.q_proj", Part.ATTENTION),
+        ("OPTAttention", Part.ATTENTION),
+        ("LlamaModel.rotary_emb", Part.ATTENTION),
+        ("OPTDecoderLayer.fc1", Part.FFN),
+        ("OPTDecoderLayer.activation_fn", Part.FFN),
+        ("RecurrentGemmaMlp.down_proj", Part.FFN),
+        ("Qwen2MLP", Part.FFN),
+        ("OPTDecoderLayer.self_attn_layer_norm", Part.NORM),
+        ("GPT2Model.ln_f", Part.NORM),
+        ("OPTForCausalLM.lm_head", Part.LM_HEAD),
+        ("GPTNeoXForCausalLM.embed_out", Part.LM_HEAD),
+        ("RecurrentGemmaSdpaAttention.q_proj", Part.ATTENTION),
+        ("RecurrentGemmaRecurrentBlock.rg_lru", Part.MIXER),
+        ("Zamba2MambaMixer.in_proj", Part.MIXER),
+        ("OPTDecoderLayer after OPTAttention", Part.ATTENTION),
+        ("OPTDecoderLayer after OPTDecoderLayer.fc2", Part.FFN),
+        ("OPTDecoderLayer", OTHER),
+        ("RecurrentGemmaModel", OTHER),
+    ],
+)
+def test_an_operator_of_pytorch_belongs_where_its_module_does(module: str, part: str) -> None:
+    assert part_of("aten::mul", module, "", {}) == part
+
+
 def test_the_inventory_decides_where_a_weight_belongs() -> None:
     assert part_of("MUL_MAT", "x", "blk.attn_qkv.weight", {"blk.attn_qkv.weight": Part.MIXER}) == "mixer"
 
@@ -181,14 +149,28 @@ def test_a_trace_has_a_process_a_phase_and_a_thread_a_layer() -> None:
         return NodeEvent(op=op, name=name, weight="", layer=layer, start_s=start, elapsed_s=0.5)
 
     nodes = [event("GET_ROWS", "embd", None, 0), event("VIEW", "v", 0, 1), event("ADD", "l_out-1", 1, 2)]
-    trace = chrome_trace({"prefill": nodes, "decode": nodes[:1]}, {}, first=3)
+    trace = chrome_trace({"prefill": nodes, "decode": nodes[:1]}, {})
     assert msgspec.json.decode(msgspec.json.encode(trace)) == trace
     shown = [each for each in trace["traceEvents"] if each["ph"] == "X"]
     assert [(each["pid"], each["tid"], each["cat"]) for each in shown] == [
-        (3, 0, "embedding"),
-        (3, 2, "ffn"),
-        (4, 0, "embedding"),
+        (1, 0, "embedding"),
+        (1, 2, "ffn"),
+        (2, 0, "embedding"),
     ]
     assert [(each["ts"], each["dur"]) for each in shown[:2]] == [(0, 5e5), (2e6, 5e5)]
     named = {each["args"]["name"] for each in trace["traceEvents"] if each["ph"] == "M"}
     assert named == {"prefill", "decode", "outside layers", "layer 1"}
+
+
+def test_merged_traces_keep_their_processes_apart() -> None:
+    event = NodeEvent(op="ADD", name="x", weight="", layer=None, start_s=0.0, elapsed_s=1.0)
+    trace = chrome_trace({"prefill": [event], "decode": [event]}, {})
+    processes = [each["pid"] for each in merged([trace, trace])["traceEvents"] if each["ph"] == "X"]
+    assert processes == [1, 2, 3, 4]
+
+
+def test_a_trace_is_kept_by_the_key_of_its_run() -> None:
+    trace = chrome_trace({"prefill": []}, {})
+    keep_trace("ab12", trace)
+    assert read_trace("ab12") == trace
+    assert read_trace("cd34") is None

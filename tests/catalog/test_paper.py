@@ -30,6 +30,14 @@ def test_the_bars_of_figure_2_add_up() -> None:
         assert tuple(map(sum, zip(*bars.values(), strict=True))) == fig.models, facet
 
 
+def test_the_bars_of_figure_10_add_up() -> None:
+    fig = paper.fig10()
+    assert set(fig.parts) == set(fig.kernels) == {"Qwen1.5-0.5B", "Qwen2-0.5B"}
+    for bars in (fig.parts, fig.kernels):
+        for phases in bars.values():
+            assert [sum(bar.values()) for bar in phases.values()] == pytest.approx([1, 1], abs=1e-4)
+
+
 def test_the_pies_of_figure_2_are_the_sums_of_its_bars() -> None:
     fig = paper.fig2()
     for facet, wedges in fig.pies.items():
@@ -45,6 +53,13 @@ def test_the_pies_of_figure_2_are_the_sums_of_its_bars() -> None:
 def test_the_uses_of_figure_3_add_up() -> None:
     fig = paper.fig3()
     assert {year: sum(uses.values()) for year, uses in fig.uses.items()} == fig.total_uses
+
+
+def test_the_formats_of_figure_8_are_the_same_in_both_panels() -> None:
+    fig = paper.fig8()
+    assert fig.prefill.keys() == fig.decode.keys() == {"FP16", "Q8_0", "Q6_K", "Q5_K", "Q4_K_M", "Q3_K"}
+    for curve in (*fig.prefill.values(), *fig.decode.values()):
+        assert [tokens for tokens, _ in curve] == list(range(8, 51))
 
 
 def test_the_figures_name_models_of_the_catalogue() -> None:

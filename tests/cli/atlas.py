@@ -69,6 +69,7 @@ def copies(tiny_model: Path, folder: Path, names: Iterable[str]) -> list[Path]:
 def write_study(folder: Path, models: Iterable[object], *, runs: int = 2) -> Path:
     path = folder / "mine.toml"
     lines = ['name = "mine"', 'title = "My study"', 'description = "Of mine."', f"runs = {runs}", "limit = 1"]
+    lines += ["repeat = false"]  # whatever else runs beside the tests
     lines += ["eval_context = 1024", "[bench]", "n_prompt = 4", "n_gen = 2", "repetitions = 1", "threads = 1"]
     for model in models:
         lines += ["[[models]]", f'model = "{model}"', "suites = []"]

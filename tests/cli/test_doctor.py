@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,8 @@ from slm_atlas.cli.doctor import Check, Status
 from slm_atlas.cli.main import cli
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import EngineCrashed, EngineTimeout
+from slm_atlas.evals.sandbox import LAYERS, Layers
+from slm_atlas.studies.lock import measured_by, measuring
 from slm_atlas.units import GIB
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
@@ -53,6 +56,20 @@ class TestProbe:
         engine = doctor.probe_engine()
         assert isinstance(engine, EngineInfo)
         assert engine.name == "llamacpp"
+
+
+class TestSandbox:
+    def test_a_machine_that_isolates_is_well(self) -> None:
+        check = doctor.check_sandbox(Layers(in_force=tuple(LAYERS), lacking={}))
+        assert (check.status, check.fix) == (Status.OK, None)
+        assert "network" in check.found
+
+    def test_one_that_does_not_says_why_and_what_would(self) -> None:
+        check = doctor.check_sandbox(Layers(in_force=("limits",), lacking={"files": "Operation not permitted"}))
+        assert check.status is Status.OK  # optional: nothing else needs it
+        assert "files (Operation not permitted)" in check.found
+        assert check.fix is not None
+        assert "namespaces" in check.fix
 
 
 class TestEngine:
@@ -104,8 +121,41 @@ class TestMachine:
     @pytest.mark.parametrize(("governor", "status"), [("powersave", Status.WARNING), ("performance", Status.OK)])
     def test_the_governor(self, governor: str, status: Status) -> None:
         state = msgspec.structs.replace(host_state(), available_bytes=4 * GIB, governor=governor)
-        check = doctor.check_machine(describe_host(), state)[-1]
+        (check,) = [check for check in doctor.check_machine(describe_host(), state) if check.name == "clock governor"]
         assert (check.found, check.status) == (governor, status)
+
+    @pytest.mark.parametrize(
+        ("change", "name", "status", "words"),
+        [
+            ({"turbo": True}, "turbo", Status.OK, "on"),
+            ({"smt": True}, "SMT", Status.OK, "two threads share a core"),
+            ({"quota_cores": 1.5, "logical_cores": 8}, "CPU quota", Status.WARNING, "1.5 cores"),
+            ({"quota_cores": 8.0, "logical_cores": 8}, "CPU quota", Status.OK, "8 cores"),
+            ({"steal_ticks": 50, "total_ticks": 1000}, "stolen time", Status.WARNING, "5.0%"),
+            ({"steal_ticks": 5, "total_ticks": 1000}, "stolen time", Status.OK, "0.5%"),
+            ({"swap_used_bytes": GIB}, "swap", Status.WARNING, "1.00 GiB used"),
+            ({"swap_used_bytes": 0}, "swap", Status.OK, "0 B used"),
+        ],
+    )
+    def test_what_will_disturb_a_run(self, change: dict[str, object], name: str, status: Status, words: str) -> None:
+        state = msgspec.structs.replace(host_state(), **change)
+        (check,) = [check for check in doctor.check_machine(describe_host(), state) if check.name == name]
+        assert check.status is status
+        assert words in check.found
+        assert status is Status.OK or check.fix
+
+    def test_what_the_system_does_not_say_is_not_listed(self) -> None:
+        silent = {"turbo": None, "smt": None, "quota_cores": None, "steal_ticks": None, "governor": None}
+        state = msgspec.structs.replace(host_state(), **silent)
+        names = {check.name for check in doctor.check_machine(describe_host(), state)}
+        assert not names & {"turbo", "SMT", "CPU quota", "stolen time", "clock governor"}
+
+    def test_another_measurement_is_told(self) -> None:
+        assert [check.status for check in doctor.check_others(measured_by())] == [Status.OK]
+        with measuring():
+            (check,) = doctor.check_others(measured_by())
+        assert check.status is Status.WARNING
+        assert f"process {os.getpid()}" in check.found
 
     def test_noise_is_a_warning_a_sentence(self) -> None:
         calm = msgspec.structs.replace(

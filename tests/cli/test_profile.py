@@ -6,30 +6,18 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from slm_atlas.bench import Ceilings
-from slm_atlas.cli import profile
-from slm_atlas.engines import Engine, Worker
-from slm_atlas.engines.fake import DECODE_S, NODES, PREFILL_S_PER_TOKEN, PROFILED, Fake
+from slm_atlas import home
+from slm_atlas.engines.fake import DECODE_S, NODES, PREFILL_S_PER_TOKEN, PROFILED
+from slm_atlas.errors import Outcome
+from slm_atlas.store import RunKind, Store
 from slm_atlas.studies import measuring
 
-from .atlas import copies, document, slm, tables, wrong
+from .atlas import copies, document, slm, tables, write_study, wrong
 
 FAKE = ("--engine", "fake", "--runs", 1)
-
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fake engine runs in this process, on a machine whose speed is known."""
-
-    def start(engine: str = "llamacpp", **limits: Any) -> Engine:
-        return Fake() if engine == "fake" else Worker(engine, **limits)
-
-    monkeypatch.setattr(profile, "Worker", start)
-    monkeypatch.setattr(profile, "measure_ceilings", lambda _: Ceilings(read_bytes_per_s=1e10, flops=1e11))
 
 
 def test_tables_are_by_part_and_by_operator(tiny_model: Path) -> None:
@@ -42,8 +30,9 @@ def test_tables_are_by_part_and_by_operator(tiny_model: Path) -> None:
     ffn = next(line.split() for line in parts if line.startswith("ffn"))
     assert ffn[1] == "50.0%"
     assert float(ffn[2]) == pytest.approx(1e3 * 50 * PREFILL_S_PER_TOKEN / 2)
-    assert f"prefill took {PROFILED:.2f} times and decode {PROFILED:.2f} times" in result.stderr
-    assert "[1/1] Tiny" in result.stderr
+    assert f"prefill {PROFILED:.2f} times and decode {PROFILED:.2f} times" in result.stderr
+    assert "[1/1] Tiny Q4_K_M: profile 1" in result.stderr
+    assert "percent of 100 GFLOP/s and 10 GB/s, as numpy reaches here" in result.stderr
 
 
 def test_json_is_one_document(tiny_model: Path) -> None:
@@ -94,21 +83,73 @@ def test_pictures_are_written(tiny_model: Path, tmp_path: Path) -> None:
     }
 
 
+def test_a_profile_is_kept_and_not_made_twice(tiny_model: Path, tmp_path: Path) -> None:
+    once = document("profile", tiny_model, *FAKE)
+    again = slm("profile", tiny_model, *FAKE, "--json", "--trace", tmp_path / "trace.json")
+    assert json.loads(again.stdout) == once
+    assert "all was measured before" in again.stderr
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    with Store(home.store_path()) as store:
+        assert [(run.kind, run.outcome) for run in store.runs()] == [(RunKind.PROFILE, Outcome.OK)]
+    more = document("profile", tiny_model, "--engine", "fake", "--runs", 3)
+    assert more[0]["n_runs"] == 3
+
+
+def test_a_study_with_profiles_shows_them_and_draws_them(tiny_model: Path, tmp_path: Path) -> None:
+    path = write_study(tmp_path, [tiny_model], runs=1)
+    path.write_text("profile_runs = 2\n" + path.read_text())
+    result = slm("study", "run", path, "--engine", "fake")
+    assert result.exit_code == 0
+    assert "Where time goes" in result.stdout
+    assert "2 of 2 runs" not in result.stderr
+    assert "3 of 3 runs to do" in result.stderr
+    report = home.reports_dir() / "mine"
+    assert (report / "figures" / "profile-parts.csv").is_file()
+    assert "Where their time goes" in (report / "index.html").read_text()
+    kinds = [entry.get("decode") is not None for entry in document("study", "run", path, "--engine", "fake")]
+    assert kinds == [False, True]
+
+
+def test_what_is_known_of_a_model_travels(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = document("profile", tiny_model, *FAKE)
+    slm("results", "export", tmp_path / "all.jsonl")
+    monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
+    slm("results", "import", tmp_path / "all.jsonl")
+    assert document("results", "list") == once
+    key = document("results", "list", "--runs")[0]["key"]
+    shown = slm("results", "show", key[:12]).stdout
+    assert "decode: ffn: MUL_MAT ffn_gate (f32)" in shown
+    assert "prefill_s" in shown
+    missing = slm("profile", tiny_model, *FAKE, "--trace", tmp_path / "t.json")
+    assert "its trace is not kept on this machine" in missing.stderr
+
+
+def test_one_failing_model_does_not_end_the_others(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copies(tiny_model, tmp_path, ["noprofile/m.gguf", "good.gguf"])
+    result = slm("profile", "noprofile/m.gguf", "good.gguf", *FAKE, "-o", tmp_path / "figures")
+    assert result.exit_code == 0
+    assert result.stdout.count("decode of a token at depth 50") == 2
+    assert "Tiny: refused: the fake engine cannot time the parts of this model" in result.stderr
+    assert (tmp_path / "figures" / "profile-parts.svg").is_file()
+    again = slm("profile", "noprofile/m.gguf", "good.gguf", *FAKE, "--retry-failed")
+    assert "1 of 2 runs to do" in again.stderr
+
+
 def test_what_cannot_be_is_told_in_a_line(tiny_model: Path, tmp_path: Path) -> None:
     assert "650 tokens do not fit a context of 512" in wrong("profile", tiny_model, *FAKE, "--prompt", 600)
-    assert "1050 tokens do not fit" in wrong("profile", tiny_model, *FAKE, "--depth", 1000)
+    assert "1100 tokens do not fit" in wrong("profile", tiny_model, *FAKE, "--depth", 1000)
     assert "cannot be written as figure.pdf" in wrong("profile", tiny_model, *FAKE, "--plot", "figure.pdf")
-    assert "is a file with a quantization" in wrong("profile", tiny_model, *FAKE, "--quant", "Q8_0")
     assert "There is no file" in wrong("profile", tmp_path / "none.gguf", *FAKE)
     with measuring():
-        assert "Another measurement is running" in wrong_last("profile", tiny_model, *FAKE)
-
-
-def wrong_last(*args: object) -> str:
-    """The last line of what a command says that measures before it fails."""
-    result = slm(*args)
+        result = slm("profile", tiny_model, *FAKE)
     assert (result.exit_code, result.stdout) == (2, "")
-    return result.stderr.splitlines()[-1]
+    assert "Another measurement is running" in result.stderr.splitlines()[-1]
+    server = slm("profile", "endpoint:m@http://127.0.0.1:1/v1")
+    assert server.exit_code == 2
+    assert "A server does not tell where the time goes" in server.stderr
 
 
 @pytest.mark.parametrize(
@@ -123,3 +164,5 @@ def test_an_engine_that_refuses_is_told(
     result = slm("profile", f"{folder}/m.gguf", *FAKE)
     assert result.exit_code == 1
     assert cause in result.stderr.splitlines()[-1]
+    with Store(home.store_path()) as store:
+        assert [run.outcome for run in store.runs()] == [Outcome.REFUSED]

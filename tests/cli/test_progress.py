@@ -23,7 +23,7 @@ def cell(replicate: int) -> Cell:
         params=1, size_bytes=2, tensor_bytes={},
     )  # fmt: skip
     subject = Subject(
-        Path("model.gguf"), artifact, Work(decode_bytes=1, flops_per_token=1), (), StudyModel(model="model.gguf")
+        Path("model.gguf"), artifact, Work(decode_bytes=1, flops_per_token=1), StudyModel(model="model.gguf")
     )
     return Cell(str(replicate), RunKind.BENCH, subject, BenchSettings(), {}, replicate)
 

@@ -92,6 +92,20 @@ def test_the_list_has_the_builtin_studies() -> None:
     assert "quick" in [study["name"] for study in document("study", "list")]
 
 
+@pytest.mark.engine
+def test_a_study_of_one_model_is_run_on_another(tiny_model: Path, tmp_path: Path, own_home: Path) -> None:
+    path = write_study(tmp_path, ["smollm-135m"], runs=1)
+    path.write_text(f"{path.read_text()}\nquantization = 'Q8_0'")
+    row, *others = document("study", "run", path, "--engine", "fake", "--model", tiny_model)
+    assert (row["name"], row["quantization"], others) == ("Tiny (from Q4_K_M)", "Q8_0", [])
+    (folder,) = (own_home / "reports").iterdir()
+    assert folder.name.startswith("mine-")
+    assert str(tiny_model) in (folder / "index.html").read_text()
+    (run,) = document("study", "status", path, "--engine", "fake", "--model", tiny_model)
+    assert run["outcome"] == "ok"
+    assert "compares 4 models" in wrong("study", "run", "quick", "--model", tiny_model)
+
+
 def test_wrong_input_is_one_line(mine: Path, tmp_path: Path) -> None:
     assert "slm study list" in wrong("study", "run", "quikc")
     broken = tmp_path / "broken.toml"

@@ -14,6 +14,19 @@ WORD_S = 0.01
 """Seconds between the words of an answer."""
 
 
+GARBAGE = {
+    "not-json": b"<html>",
+    "not-utf8": b'{"choices": [{"text": "\xff\xfe", "finish_reason": \xff}]}',
+    "no-object": b"[1, 2]",
+    "no-list": b'{"choices": "word"}',
+    "no-choice": b'{"choices": [5]}',
+    "no-reason": b'{"choices": [{"text": "a", "finish_reason": {}}]}',
+    "no-counts": b'{"choices": [], "usage": "many"}',
+    "deep": b"[" * 100_000,
+}
+"""Events that are no completions, by the name of the model that sends them."""
+
+
 class StandIn(ThreadingHTTPServer):
     """The server; remembers what it was asked, and with which headers."""
 
@@ -61,6 +74,10 @@ class Handler(BaseHTTPRequestHandler):
             return self._whole(503, {"error": {"message": "Loading model", "type": "unavailable_error"}})
         if name == "locked":
             return self._whole(401, {"error": {"message": f"bad key {self.headers.get('Authorization')}"}})
+        if name == "broken":
+            return self._whole(500, {"error": {"message": "CUDA error: out of memory"}})
+        if name == "moved":
+            return self._bytes(301, b"", "text/html", Location="http://elsewhere.example/v1/completions")
         if name == "html":
             return self._bytes(200, b"<html>It works!</html>", "text/html")
         if not body["stream"]:
@@ -93,9 +110,11 @@ class Handler(BaseHTTPRequestHandler):
     def _whole(self, status: int, body: dict[str, Any]) -> None:
         self._bytes(status, json.dumps(body).encode(), "application/json")
 
-    def _bytes(self, status: int, body: bytes, kind: str) -> None:
+    def _bytes(self, status: int, body: bytes, kind: str, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        for header, value in headers.items():
+            self.send_header(header, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -127,6 +146,13 @@ def pieces(body: dict[str, Any], chat: bool) -> Iterator[bytes | None]:
                 yield None
             if name == "garbage":
                 yield b"data: {never\n\n"
+            if name in GARBAGE:
+                yield b"data: " + GARBAGE[name] + b"\n\n"
+            if name == "half":
+                yield b'data: {"choices": [{"text": " wo'
+                return
+            while name == "endless":
+                yield b": " + b"x" * 2**20 + b"\n\n"
             if name == "error":
                 yield event({"error": {"message": "out of memory", "code": 500}})
             if name in ("cut", "cut-chunk"):

@@ -13,7 +13,7 @@ from slm_atlas.engines.client import KEY_VARIABLE
 from slm_atlas.engines.endpoint import Endpoint
 from slm_atlas.errors import EngineRefused, EngineTimeout
 
-from .standin import WORD_S, StandIn, standing_in
+from .standin import GARBAGE, WORD_S, StandIn, standing_in
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -98,6 +98,10 @@ class TestBadServer:
         with Endpoint() as engine, pytest.raises(EngineRefused, match=f"no server answers at {url}: .*refused"):
             engine.connect("m", url)
 
+    def test_an_address_that_cannot_be_one(self) -> None:
+        with Endpoint() as engine, pytest.raises(EngineRefused, match="is not the address of a server"):
+            engine.connect("m", "http://no..where/v1")
+
     def test_no_such_path(self, server: StandIn) -> None:
         with Endpoint() as engine, pytest.raises(EngineRefused, match=r"404 .*no such path; a URL ends with /v1"):
             engine.connect("good", server.url.removesuffix("/v1"))
@@ -125,6 +129,25 @@ class TestBadServer:
 
     def test_garbage(self, server: StandIn) -> None:
         assert "what is no completion" in refusal(server, "garbage")
+
+    @pytest.mark.parametrize("name", sorted(GARBAGE))
+    def test_garbage_of_every_kind(self, server: StandIn, name: str) -> None:
+        assert "the server sent what is no completion" in refusal(server, name)
+
+    def test_half_an_event(self, server: StandIn) -> None:
+        assert "what is no completion" in refusal(server, "half")
+
+    def test_an_answer_without_end(self, server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("slm_atlas.engines.client._MOST_BYTES", 4 * 2**20)
+        assert refusal(server, "endless") == "the server sent more than 4 MiB in one answer"
+
+    def test_a_server_that_broke(self, server: StandIn) -> None:
+        expected = "the server answered 500 Internal Server Error: CUDA error: out of memory"
+        assert refusal(server, "broken") == expected
+
+    def test_a_server_that_moved_is_not_followed(self, server: StandIn) -> None:
+        cause = refusal(server, "moved")
+        assert "says 301: the server is at http://elsewhere.example/v1/completions; give that URL" in cause
 
     def test_an_error_in_the_stream(self, server: StandIn) -> None:
         assert refusal(server, "error") == "the server broke its answer off: out of memory"

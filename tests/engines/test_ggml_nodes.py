@@ -10,12 +10,13 @@ import pytest
 from slm_atlas.anatomy import Part, inventory
 from slm_atlas.anatomy.costs import flops_per_token
 from slm_atlas.bench import BenchSettings
-from slm_atlas.bench.operators import breakdown
 from slm_atlas.bench.parts import part_of, parts_of
 from slm_atlas.bench.profiling import Profiled, profile
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.engines import EMPTY, LoadSettings, PhaseProfile, Profile, Worker
 from slm_atlas.errors import EngineRefused, UserError
+from slm_atlas.insights.profiles import breakdown
+from slm_atlas.store.profiles import PHASES, Observed, from_samples
 
 pytestmark = pytest.mark.engine
 
@@ -121,8 +122,14 @@ def test_more_than_the_context_holds_is_refused(llama: Worker) -> None:
     assert llama.profile(PROMPT, []).prefill.seconds  # and it lives
 
 
+def seen(run: Profiled, phase: str) -> Observed:
+    found = from_samples(phase, run.samples)
+    assert found is not None
+    return found
+
+
 def test_a_run_adds_up(run: Profiled) -> None:
-    for observed in (run.prefill, run.decode):
+    for observed in (seen(run, phase) for phase in PHASES):
         assert sum(node.share for node in observed.nodes) == pytest.approx(1)
         assert observed.plain_s > 0
         assert 0 < observed.empty_s < observed.timed_s
@@ -139,17 +146,18 @@ def test_attention_takes_longer_at_a_depth(tiny_model: Path) -> None:
         deep = profile(
             worker,
             str(tiny_model),
-            BenchSettings(n_prompt=16, n_gen=2, repetitions=1, context=1024, threads=1),
+            BenchSettings(n_prompt=16, n_gen=2, repetitions=1, context=1024, threads=1, depth=900),
             seed=0,
-            depth=900,
         )
-    flops = {node.op: node.flops for node in deep.decode.nodes}
+    flops = {node.op: node.flops for node in seen(deep, "decode").nodes}
     assert flops["FLASH_ATTN_EXT"] >= 2 * 2 * 4 * 900 * 128  # layers, multiply-add, heads, depth, key and value
-    assert {node.op: node.flops for node in deep.prefill.nodes}["FLASH_ATTN_EXT"] > 0
+    before = {node.op: node.flops for node in seen(deep, "prefill").nodes}
+    assert before["FLASH_ATTN_EXT"] >= 16 * 2 * 2 * 4 * 900 * 128  # the prompt comes after the depth
+    assert len(deep.samples) < 300
 
 
-@pytest.mark.parametrize(("prompt", "gen", "depth"), [(0, 4, None), (16, 0, None), (16, 4, 0), (300, 4, None)])
-def test_what_makes_no_sense_is_said_before_anything_runs(prompt: int, gen: int, depth: int | None) -> None:
-    settings = BenchSettings(n_prompt=prompt, n_gen=gen, context=256)
+@pytest.mark.parametrize(("prompt", "gen", "depth"), [(0, 4, 0), (16, 0, 0), (16, 4, -1), (300, 4, 0), (16, 4, 250)])
+def test_what_makes_no_sense_is_said_before_anything_runs(prompt: int, gen: int, depth: int) -> None:
+    settings = BenchSettings(n_prompt=prompt, n_gen=gen, context=256, depth=depth)
     with Worker("fake") as worker, pytest.raises(UserError, match=r"--(prompt|generate|context)"):
-        profile(worker, "fake:ok", settings, seed=0, depth=depth)
+        profile(worker, "fake:ok", settings, seed=0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slm_atlas.engines import LoadReport, LoadSettings, MemoryReport, Score, Worker
+from slm_atlas.engines import NOT_WRITTEN, Conversion, LoadReport, LoadSettings, MemoryReport, Score, Worker
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused
 from slm_atlas.models.header import read_header
 from slm_atlas.units import MIB
@@ -344,3 +344,41 @@ def test_parts_of_memory_sum_to_what_the_process_holds(real_model: Path) -> None
     parts = memory.known_bytes
     held = memory.process_peak_bytes - memory.process_baseline_bytes
     assert 0.4 * parts < held < 1.3 * parts  # mapped pages of repacked weights may leave again
+
+
+# ---- files --------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_written_again_in_other_types_beside_what_is_loaded(
+    llama: Worker, tiny_model: Path, tmp_path: Path
+) -> None:
+    target, before = tmp_path / "x.gguf", llama.memory()
+    text = "ä" * 100  # 200 bytes, of which 127 fit: not in the middle of a letter
+    llama.quantize(
+        Conversion(source=str(tiny_model), target=str(target), file_type=7, metadata={"a.b": text}, threads=1)
+    )
+    header = read_header(target)
+    assert header.metadata["general.file_type"] == 7
+    assert header.metadata["a.b"] == "ä" * 63
+    assert header.params == read_header(tiny_model).params
+    assert llama.memory().model_bytes == before.model_bytes
+    assert llama.load(loading(target)).model_params == header.params
+    llama.load(loading(tiny_model))
+
+
+@pytest.mark.parametrize("kept", [100, 100_000])
+def test_a_file_that_is_not_whole_is_not_written_again(
+    llama: Worker, tiny_model: Path, tmp_path: Path, kept: int
+) -> None:
+    source = tmp_path / "cut.gguf"
+    source.write_bytes(tiny_model.read_bytes()[:kept])
+    with pytest.raises(EngineRefused) as caught:
+        llama.quantize(Conversion(source=str(source), target=str(tmp_path / "x.gguf"), file_type=7))
+    assert "\n" not in caught.value.cause
+    assert caught.value.cause != NOT_WRITTEN
+
+
+def test_a_place_that_cannot_be_written_is_told(llama: Worker, tiny_model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "nowhere" / "x.gguf"
+    with pytest.raises(EngineRefused, match=f"^{NOT_WRITTEN}$"):
+        llama.quantize(Conversion(source=str(tiny_model), target=str(target), file_type=7))

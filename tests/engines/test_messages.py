@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slm_atlas.engines import LoadSettings
+from slm_atlas.engines import Conversion, LoadSettings
 from slm_atlas.engines import messages as msg
 
 TOKENS = st.lists(st.integers(0, 2**31 - 1), max_size=20)
@@ -24,6 +24,7 @@ REQUESTS = st.one_of(
     st.builds(msg.Prefill, tokens=TOKENS),
     st.builds(msg.Decode, tokens=TOKENS),
     st.builds(msg.ScoreAll, prefix=TOKENS, continuations=st.lists(TOKENS, max_size=3)),
+    st.builds(msg.Quantize, conversion=st.builds(Conversion, metadata=st.dictionaries(TEXT, TEXT, max_size=3))),
     st.builds(msg.Generate, prompt=TOKENS, max_tokens=st.integers(0, 100), stop=st.lists(TEXT, max_size=3)),
 )
 
@@ -52,7 +53,7 @@ def test_a_frame_cut_short_anywhere_is_none(request: msg.Request, data: st.DataO
     assert msg.read_frame(BytesIO(frame[:kept])) is None
 
 
-@pytest.mark.parametrize("result", [1.5, [1, 2], "ä", {"name": "fake", "version": "1", "build": ""}])
+@pytest.mark.parametrize("result", [1.5, [1, 2], "ä", None, {"name": "fake", "version": "1", "build": ""}])
 def test_replies_carry_any_result(result: object) -> None:
     body = msg.read_frame(BytesIO(sent(msg.Done(result=msgspec.Raw(msgspec.msgpack.encode(result))))))
     assert body is not None

@@ -17,11 +17,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from slm_atlas.bench import BenchSettings, measure
+from slm_atlas.bench import BenchSettings, measure, profile
 from slm_atlas.catalog.configs import config_of
 from slm_atlas.engines import LoadSettings, Worker
 from slm_atlas.errors import EngineRefused
 from slm_atlas.models.built import build
+from slm_atlas.store.profiles import PHASES, Observed, from_samples
 from slm_atlas.units import MIB
 
 pytestmark = pytest.mark.slow
@@ -95,6 +96,60 @@ def test_tokens_one_at_a_time_give_the_logits_of_all_at_once(model_id: str, tmp_
         last = engine._forward(text[-1:], engine._cache)[0, -1]
         whole = engine._forward(text, DynamicCache(config=engine._model.config))[0, -1]
     assert float((last - whole).abs().max()) < 1e-4 * float(whole.abs().max())
+
+
+def profiled(model_id: str, tmp_path: Path) -> dict[str, Observed]:
+    settings = BenchSettings(n_prompt=8, n_gen=3, repetitions=1, threads=1)
+    with Worker("transformers", deadline_s=110) as worker:
+        found = profile(worker, order(tmp_path, tiny(model_id)), settings, seed=0)
+    assert len(found.samples) < 450
+    return {phase: seen for phase in PHASES if (seen := from_samples(phase, found.samples))}
+
+
+@pytest.mark.parametrize("model_id", TINY)
+def test_each_class_is_profiled_and_nearly_all_of_it_has_a_part(model_id: str, tmp_path: Path) -> None:
+    for phase, seen in profiled(model_id, tmp_path).items():
+        parts: dict[str, float] = {}
+        for node in seen.nodes:
+            parts[node.part] = parts.get(node.part, 0.0) + node.share
+        assert sum(parts.values()) == pytest.approx(1), phase
+        assert parts.keys() >= {"embedding", "attention", "ffn", "norm", "lm_head"}, phase
+        assert ("mixer" in parts) == (model_id in ("recurrentgemma-2b", "zamba2-1.2b"))
+        assert parts.get("other", 0.0) < 0.25, phase
+
+
+def test_an_operator_is_counted_with_the_work_it_does(tmp_path: Path) -> None:
+    seen = profiled("opt-125m", tmp_path)
+    products = {
+        node.name: node for node in seen["prefill"].nodes if node.op in ("aten::addmm", "aten::mm") and node.flops
+    }
+    assert products["OPTDecoderLayer.fc1"].flops == 2 * 2 * 64 * 128 * 8  # layers, multiply-add, widths, tokens
+    assert products["OPTDecoderLayer.fc1"].calls == 2
+    assert products["OPTForCausalLM.lm_head"].flops == 2 * 64 * 1000  # the last token alone
+    weight, bias, given, result = 64 * 128, 128, 64 * 8, 128 * 8
+    assert products["OPTDecoderLayer.fc1"].bytes == 2 * 4 * (weight + bias + given + result)
+    decode = {node.name: node.flops for node in seen["decode"].nodes if node.op == "aten::addmm"}
+    assert decode["OPTDecoderLayer.fc1"] == 2 * 2 * 64 * 128
+    relu = [node for node in seen["prefill"].nodes if node.name == "OPTDecoderLayer.activation_fn"]
+    assert [(node.op, node.bytes) for node in relu] == [("aten::relu", 2 * 2 * 4 * 128 * 8)]  # read, written
+    sums = [node.name for node in seen["decode"].nodes if node.op == "aten::add" and "after" in node.name]
+    assert set(sums) == {"OPTDecoderLayer after OPTAttention", "OPTDecoderLayer after OPTDecoderLayer.fc2"}
+
+
+def test_operators_of_a_pass_lie_within_it(tmp_path: Path) -> None:
+    with Worker("transformers", deadline_s=110) as worker:
+        worker.load(LoadSettings(path=order(tmp_path, tiny("opt-125m")), threads=1))
+        found = worker.profile([1] * 8, [2, 3], events=True)
+        cached = worker.memory().kv_bytes
+        assert worker.prefill([1] * 8) > 0  # and it goes on as before
+        with pytest.raises(EngineRefused, match="after a depth"):
+            worker.profile([1], [2], before=[3])
+    assert (len(found.prefill.seconds), len(found.decode.seconds)) == (1, 2)
+    for phase in (found.prefill, found.decode):
+        assert {event.layer for event in phase.events} == {None, 0, 1}
+        assert all(0 <= event.start_s <= phase.seconds[-1] for event in phase.events)
+        assert sum(node.seconds[-1] for node in phase.nodes) <= phase.seconds[-1]
+    assert cached > 0
 
 
 def test_bfloat16_halves_weights_and_cache(tmp_path: Path) -> None:

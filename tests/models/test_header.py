@@ -18,8 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anatomy.shapes import llama
+from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.errors import UserError
+from slm_atlas.models.forge import Order, forge
 from slm_atlas.models.header import Header, TensorInfo, read_header
+from slm_atlas.models.identify import identify
+from slm_atlas.models.reading import architecture
+from slm_atlas.models.shape import tensor_types_of
+from slm_atlas.models.work import decode_bytes, prompt_flops
 
 KEYS = st.from_regex(r"[a-z]{1,8}\.[a-z_.]{1,12}", fullmatch=True).filter(lambda key: not key.startswith("general."))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -209,6 +216,11 @@ def key(kind: int, value: bytes) -> bytes:
     return struct.pack("<Q", 1) + b"k" + struct.pack("<I", kind) + value
 
 
+def tensor(name: bytes, *extents: int) -> bytes:
+    dimensions = struct.pack("<I", len(extents)) + b"".join(struct.pack("<Q", extent) for extent in extents)
+    return struct.pack("<Q", len(name)) + name + dimensions + struct.pack("<IQ", 0, 0)
+
+
 HUGE = 2**62
 NESTED = b"".join(struct.pack("<IQ", 9, 1) for _ in range(100_000))
 LIES = {
@@ -224,6 +236,12 @@ LIES = {
     "a list of what does not exist": opening() + key(9, struct.pack("<IQ", 99, HUGE)),
     "a value of what does not exist": opening() + key(99, b"\0" * 64),
     "dimensions": opening(1, 0) + struct.pack("<Q", 1) + b"t" + struct.pack("<I", 2**31),
+    "a dimension of zero": opening(1, 0) + tensor(b"t", 256, 0),
+    "a dimension below zero": opening(1, 0) + tensor(b"t", 256, 2**64 - 256),
+    "dimensions whose product is no number of 64 bits": opening(1, 0) + tensor(b"t", 2**63, 2**63),
+    "a name of two lines and too many dimensions": opening(1, 0) + tensor(b"a\nb", 1, 1, 1, 1, 1),
+    "a name that is a book": opening(1, 0) + tensor(b"blk." + b"9" * 5000 + b".x", 1),
+    "a list of more texts than any vocabulary": opening() + key(9, struct.pack("<IQ", 8, 2**23)) + bytes(2**20),
     "version 1": b"GGUF" + struct.pack("<I", 1) + b"\0" * 64,
     "a big-endian version": b"GGUF" + struct.pack(">I", 3) + b"\0" * 64,
     "a key that is not text": opening() + struct.pack("<Q", 2) + b"\xff\xfe" + struct.pack("<IB", 0, 0),
@@ -245,6 +263,57 @@ def test_a_file_that_lies_is_refused_in_little_memory(what: str, tmp_path: Path)
     assert isinstance(found, UserError)
     assert "\n" not in str(found)
     assert peak < 40 * 2**20
+
+
+@settings(max_examples=300, deadline=2000)
+@given(data=st.data())
+def test_whatever_is_overwritten_it_ends_in_a_record_or_one_line(
+    folder: Path, whole: bytes, kept: Header, data: st.DataObject
+) -> None:
+    """Numbers of any size where numbers are, bytes anywhere, cut anywhere: no traceback, no hang, no 100 MB."""
+    broken = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, kept.data_offset - 1))
+        new = data.draw(st.one_of(st.binary(min_size=1, max_size=12), st.sampled_from(NUMBERS)))
+        broken[place : place + len(new)] = new
+    path = folder / "overwritten.gguf"
+    path.write_bytes(broken[: data.draw(st.integers(0, len(broken)))])
+    tracemalloc.start()
+    try:
+        looked_at(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * 2**20
+
+
+NUMBERS = [struct.pack("<Q", number % 2**64) for number in (0, 1, -1, -256, 2**31, 2**32 - 1, 2**40, 2**60, 2**63)]
+
+
+def looked_at(path: Path) -> None:
+    """All that is read off a header; only an error of the user's, of one line, may come of it."""
+    said = ""
+    try:
+        header = read_header(path)
+        identify(path, "x")
+        assert decode_bytes(header) >= 0
+        assert prompt_flops(header) >= 0
+        estimate(architecture(header), Quantization.Q4_K_M, types=tensor_types_of(header))
+    except UserError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert len(said) < 1000
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> bytes:
+    """A forged file with its weights."""
+    return forge(Order("Tiny", llama(layers=1), Quantization.Q4_K_M), folder / "whole.gguf").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def kept(folder: Path, whole: bytes) -> Header:
+    return read_header(folder / "whole.gguf")
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_what_the_hub_refuses_of_a_header_is_told_in_one_line(big: hub.Hub, tmp_
 def test_what_is_no_model_is_told(server: hub.Hub, tmp_path: Path) -> None:
     server.content = b"<html>" * 1000
     (said,) = ask(server.url, tmp_path, "--headers", "hf:owner/repo/x.gguf")
-    assert said["error"] == "UserError"
+    assert said["error"] == "UnusableModel"
     assert said["message"].startswith("hf:owner/repo/x.gguf is not a whole GGUF file: it does not begin with GGUF.")
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset
+from slm_atlas.store.profiles import Node, Observed, to_samples
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
 from slm_atlas.units import MIB
 
@@ -93,3 +94,44 @@ def _eval(sha256: str, task: str) -> Run:
 def _scores(task: str) -> list[Sample]:
     right = list(TASKS).index(task) * 8
     return [Sample(metric="acc", index=i, value=float(i < right), scope=task, item=str(i)) for i in range(25)]
+
+
+# ---- profiles -------------------------------------------------------------------------------------------------------
+
+SHARES = {
+    ("embedding", "GET_ROWS"): 0.01, ("attention", "MUL_MAT"): 0.2, ("attention", "FLASH_ATTN_EXT"): 0.1,
+    ("ffn", "MUL_MAT"): 0.4, ("norm", "RMS_NORM"): 0.09, ("lm_head", "MUL_MAT"): 0.2,
+}  # fmt: skip
+
+
+def profiled() -> Dataset:
+    """Three runs of a model of the survey's Figure 10 and of another, of which the last one crashed."""
+    models = [model for model in MODELS if model.name in ("Qwen2-0.5B", "OLMo-1B")]
+    artifacts = {f"{i:064x}": _artifact(model, f"{i:064x}") for i, model in enumerate(models)}
+    runs = [_profile(sha, number, dead=sha.endswith("1") and number == 2) for sha in artifacts for number in range(3)]
+    samples = {run.key: [] if run.outcome is not Outcome.OK else _nodes(run.replicate) for run in runs}
+    return Dataset(artifacts, {HOST.id: HOST}, runs, samples)
+
+
+def _profile(sha256: str, replicate: int, *, dead: bool) -> Run:
+    settings = {"n_prompt": 50, "n_gen": 50, "depth": 0, "threads": 2, "context": 512}
+    ended = {"outcome": Outcome.CRASHED, "cause": "killed by signal 9"} if dead else {}
+    calibrated = "2026-11-24T10:00:00Z" if replicate else None
+    ceilings = {"read_bytes_per_s": 1e10 * (1 + bool(replicate)), "flops": 1e12, "calibrated_at": calibrated}
+    notes = {"ceilings": {**ceilings, "bandwidth_margin": 4.0}}
+    return _run(f"{sha256}/p{replicate}", RunKind.PROFILE, sha256, settings, replicate=replicate, notes=notes, **ended)
+
+
+def _nodes(replicate: int) -> list[Sample]:
+    nodes = [
+        Node(part=part, op=op, name=op.lower(), dtype="q4_K", share=share, calls=24.0, flops=1e8, bytes=1e7)
+        for (part, op), share in SHARES.items()
+    ]
+    plain = {"prefill": 0.2, "decode": 0.03}
+    return [
+        sample
+        for phase, seconds in plain.items()
+        for sample in to_samples(
+            phase, Observed(plain=(seconds + replicate / 1e3,), timed_s=1.1 * seconds, empty_s=1e-6, nodes=tuple(nodes))
+        )
+    ]

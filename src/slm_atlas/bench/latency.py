@@ -10,7 +10,15 @@ import numpy as np
 
 from slm_atlas.bench.energy import Energy, measure_energy, meter
 from slm_atlas.bench.memory import absent, memory_samples
-from slm_atlas.bench.protocol import IMPROVEMENT, MAX_WARMUP_PASSES, SETTLED_PASSES, WARMUP_TOKENS, BenchSettings
+from slm_atlas.bench.protocol import (
+    IMPROVEMENT,
+    MAX_WARMUP_PASSES,
+    SETTLED_PASSES,
+    SWEEP_TOKENS,
+    WARMUP_TOKENS,
+    BenchSettings,
+)
+from slm_atlas.bench.sustained import Pass, measure_sustained
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
 from slm_atlas.errors import EngineRefused, UserError
 from slm_atlas.store.records import Sample
@@ -62,7 +70,9 @@ def measure(engine: Engine, path: str, settings: BenchSettings, *, seed: int) ->
     memory = engine.memory()
     samples += [*memory_samples(memory), *_first_tokens(engine, settings)]
     energy = _energy(engine, *next(tokens)) if settings.energy else Energy([], {})
-    return Measurement(samples + energy.samples, load, absent(memory) | memory.absent | energy.absent)
+    sustained = measure_sustained(engine, settings, load.n_vocab, seed=seed) if settings.sustained_s else Pass([], {})
+    missing = absent(memory) | memory.absent | energy.absent | sustained.absent
+    return Measurement(samples + energy.samples + sustained.samples, load, missing)
 
 
 def _energy(engine: Engine, prompt: list[int], answer: list[int]) -> Energy:
@@ -75,9 +85,31 @@ def _check(settings: BenchSettings) -> None:
         raise UserError("A prompt has one token at least.", "--prompt 50")
     if settings.n_gen < 0 or settings.depth < 0:
         raise UserError("Neither an answer nor a depth has less than no tokens.", "--generate 50")
-    total = settings.depth + settings.n_prompt + settings.n_gen
-    if total > settings.context:
-        raise UserError(f"{total} tokens do not fit a context of {settings.context}.", f"--context {total}")
+    if problem := misfit(settings):
+        raise UserError(f"{problem[0].upper()}{problem[1:]}.", f"--context {fitting_context(settings)}")
+
+
+def misfit(settings: BenchSettings) -> str | None:
+    """That what is asked does not fit the context, in words; None where it does.
+
+    >>> misfit(BenchSettings(n_prompt=50, n_gen=50, context=60)), misfit(BenchSettings())
+    ('100 tokens do not fit a context of 60', None)
+    """
+    if settings.total > settings.context:
+        return f"{settings.total} tokens do not fit a context of {settings.context}"
+    if settings.sustained_s and _least(settings) > settings.context:
+        return f"a context of {settings.context} is too small for sustained use"
+    return None
+
+
+def fitting_context(settings: BenchSettings) -> int:
+    """A context that is large enough for what is asked."""
+    return max(settings.total, 2 * _least(settings) if settings.sustained_s else 0)
+
+
+def _least(settings: BenchSettings) -> int:
+    """Tokens of the shortest sweep of sustained use."""
+    return settings.depth + settings.n_prompt + SWEEP_TOKENS
 
 
 def evict(path: str) -> None:

@@ -1,8 +1,8 @@
-"""Which part of the model a node of the compute graph belongs to.
+"""Which part of the model a node of the compute graph, or an operator of PyTorch, belongs to.
 
 A product with a weight belongs where the weight does, by the inventory of the model's tensors. The names of other
 nodes are llama.cpp's (`cb(...)` in its src/models). A sum with what came in before a block counts as the block's; what
-no rule knows is `other`.
+no rule knows is `other`. PyTorch's operators belong where their module does, by its class and its name there.
 """
 
 from __future__ import annotations
@@ -53,6 +53,18 @@ _BY_OP = {
 }
 
 
+_BY_MODULE = (
+    (Part.NORM, r"[Nn]orm|\.ln(_|\b)"),
+    (Part.LM_HEAD, r"\.(lm_head|embed_out|output|project_out)\b"),
+    (Part.ATTENTION, r"[Rr]otary"),
+    (Part.EMBEDDING, r"\.(embed|wte\b|wpe\b|word_embed|position_embed|project_in\b)|Embedding"),
+    (Part.MIXER, r"Mamba|Mixer|RecurrentBlock|Rglru|DeltaNet|ShortConv|LinearAttention"),
+    (Part.ATTENTION, r"Attention|\.(self_)?attn"),
+    (Part.FFN, r"M(LP|lp)\b|FeedForward|FFN|MoeBlock|[Ee]xperts|\.(fc\d|activation_fn|mlp|act)\b"),
+)
+"""Somewhere in the name of a module, and its part; the first that fits decides."""
+
+
 def parts_of(path: Path) -> dict[str, Part]:
     """The part of each tensor of a file, by its name without the layer's number; empty where that is not known."""
     try:
@@ -67,7 +79,7 @@ def part_of(op: str, name: str, weight: str, parts: Mapping[str, Part]) -> str:
 
     Args:
         op: its operation.
-        name: its name.
+        name: its name; of an operator of PyTorch, its module.
         weight: the tensor it reads, without the layer's number; empty: none.
         parts: what `parts_of` gave.
 
@@ -75,13 +87,22 @@ def part_of(op: str, name: str, weight: str, parts: Mapping[str, Part]) -> str:
     'attention'
     >>> part_of("ADD", "l_out-3", "", {}), part_of("RMS_NORM", "norm-3", "", {}), part_of("CONT", "node_7", "", {})
     ('ffn', 'norm', 'other')
+    >>> part_of("aten::mm", "OPTAttention.q_proj", "", {}), part_of("aten::add", "OPTLayer after OPTLayer.fc2", "", {})
+    ('attention', 'ffn')
     """
+    if op.startswith("aten::"):
+        return str(next((part for part, rule in _BY_MODULE if re.search(rule, _block(name))), OTHER))
     of_weight = parts.get(weight) or _first(_BY_WEIGHT, weight)
     if weight and op.startswith("MUL_MAT"):
         return str(Part.LM_HEAD if weight in _HEADS else of_weight or OTHER)
     if op in _NORMS or of_weight is Part.NORM:
         return str(Part.NORM)
     return str(_BY_OP.get(op) or _first(_BY_NAME, name) or of_weight or OTHER)
+
+
+def _block(name: str) -> str:
+    """The module an operator belongs to; in a layer's own code, the block before it."""
+    return name.rpartition(" after ")[2]
 
 
 def _first(rules: tuple[tuple[Part, str], ...], name: str) -> Part | None:

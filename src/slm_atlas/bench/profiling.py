@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from slm_atlas.bench.latency import load_settings, random_tokens, warm_up
-from slm_atlas.bench.operators import Observed, observe
+from slm_atlas.bench.operators import observe
 from slm_atlas.bench.parts import parts_of
 from slm_atlas.bench.protocol import BenchSettings
-from slm_atlas.engines import Engine, PhaseProfile, Profile
+from slm_atlas.engines import Engine, LoadReport, Profile
 from slm_atlas.errors import UserError
+from slm_atlas.store.profiles import to_samples
+from slm_atlas.store.records import Sample
 
 
 class Profiled(NamedTuple):
     """What one run gave."""
 
-    prefill: Observed
-    """A pass is the prompt."""
-    decode: Observed
-    """A pass is a token."""
+    samples: list[Sample]
+    """Both phases: see `slm_atlas.store.profiles`."""
+    load: LoadReport
+    """What the engine granted."""
     last: Profile
-    """The last passes, with each node where that was asked for."""
+    """The last passes, each node of them."""
 
 
-def profile(
-    engine: Engine, path: str, settings: BenchSettings, *, seed: int, depth: int | None = None, events: bool = False
-) -> Profiled:
+def profile(engine: Engine, path: str, settings: BenchSettings, *, seed: int) -> Profiled:
     """Profile one run on an engine whose process has done nothing yet.
 
     Args:
@@ -37,56 +36,52 @@ def profile(
         path: the model file.
         settings: what is asked; `repetitions` of plain and timed passes each.
         seed: of the random tokens.
-        depth: tokens in the cache before decode begins; None: the prompt.
-        events: keep each node of the last passes.
 
     Raises:
         UserError: a prompt or an answer is empty, or they do not fit the context.
         EngineError: the engine refused (one that cannot time nodes does), died or hung.
     """
-    check(settings, depth)
-    before = settings.n_prompt if depth is None else depth
+    check(settings)
     load = engine.load(msgspec.structs.replace(load_settings(path, settings), batch=settings.micro_batch))
     tokens = random_tokens(load.n_vocab, settings, seed)
-    deep = random_tokens(load.n_vocab, msgspec.structs.replace(settings, n_prompt=before), seed + 1)
-    profiles = [_timed(engine, next(tokens)[0], next(deep), events=False)]  # its context is another, and still cold
+    before = next(random_tokens(load.n_vocab, msgspec.structs.replace(settings, n_prompt=settings.depth), seed + 1))[0]
+    # The first timed pass is thrown away: its context is another, and still cold.
+    profiles = [engine.profile(*next(tokens), before=before)]
+    if before:
+        engine.prefill(before)
     warm_up(engine, tokens, settings)
     plain_prefill: list[float] = []
     plain_decode: list[float] = []
     for _ in range(settings.repetitions):
-        plain_prefill.append(engine.prefill(next(tokens)[0]))
-        read, answer = next(deep)
-        engine.prefill(read)
+        prompt, answer = next(tokens)
+        plain_prefill.append(engine.prefill(prompt, depth=settings.depth))
         plain_decode += engine.decode(answer)
-        profiles.append(_timed(engine, next(tokens)[0], next(deep), events=events))
+        profiles.append(engine.profile(*next(tokens), before=before, events=True))
     parts = parts_of(Path(path))
-    return Profiled(
-        observe(plain_prefill, [each.prefill for each in profiles[1:]], parts),
-        observe(plain_decode, [each.decode for each in profiles[1:]], parts),
-        profiles[-1],
-    )
+    prefill = observe(plain_prefill, [each.prefill for each in profiles[1:]], parts)
+    decode = observe(plain_decode, [each.decode for each in profiles[1:]], parts)
+    return Profiled([*to_samples("prefill", prefill), *to_samples("decode", decode)], load, profiles[-1])
 
 
-def check(settings: BenchSettings, depth: int | None) -> None:
+def check(settings: BenchSettings) -> None:
     """Refuse what `profile` cannot do.
 
     Raises:
-        UserError: a prompt or an answer is empty, or they do not fit the context.
+        UserError: a prompt or an answer is empty, nothing is repeated, or they do not fit the context.
     """
-    before = settings.n_prompt if depth is None else depth
-    if settings.n_prompt < 1 or before < 1:
-        raise UserError("A prompt has one token at least.", "--prompt 50")
-    if settings.n_gen < 1:
-        raise UserError("Decode has one token at least.", "--generate 50")
-    needed = max(settings.n_prompt, before + settings.n_gen)
+    if settings.n_prompt < 1 or settings.repetitions < 1:
+        raise UserError("A prompt has one token at least, and is read once at least.", "--prompt 50")
+    if settings.n_gen < 1 or settings.depth < 0:
+        raise UserError("Decode has one token at least, at a depth of none or more.", "--generate 50")
+    needed = settings.depth + settings.n_prompt + settings.n_gen
     if needed > settings.context:
         raise UserError(f"{needed} tokens do not fit a context of {settings.context}.", f"--context {needed}")
 
 
-def _timed(engine: Engine, prompt: Sequence[int], deep: tuple[list[int], list[int]], *, events: bool) -> Profile:
-    """Prefill of the prompt, and decode of the answer after what is read before it."""
-    read, answer = deep
-    if len(read) == len(prompt):
-        return engine.profile(read, answer, events=events)
-    decode: PhaseProfile = engine.profile(read, answer, events=events).decode
-    return Profile(prefill=engine.profile(prompt, [], events=events).prefill, decode=decode)
+def trace_titles(settings: BenchSettings) -> tuple[str, str]:
+    """What the two phases of the last pass are."""
+    at = f" after {settings.depth}" if settings.depth else ""
+    return (
+        f"prefill of {settings.n_prompt} tokens{at}",
+        f"token {settings.depth + settings.n_prompt + settings.n_gen}",
+    )

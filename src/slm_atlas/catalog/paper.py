@@ -120,6 +120,24 @@ class Fig7(Figure, frozen=True, kw_only=True):
     """All models drawn."""
 
 
+class Fig8(Figure, frozen=True, kw_only=True):
+    """Figure 8: latency of one model in six formats; which model, and on what, the figure does not say."""
+
+    prefill: dict[str, tuple[tuple[int, float], ...]] = msgspec.field(name="fig8a_prefill")
+    """By format: tokens of the prompt, and milliseconds to the first token."""
+    decode: dict[str, tuple[tuple[int, float], ...]] = msgspec.field(name="fig8b_decode")
+    """By format: the place of a token, and the milliseconds it took."""
+
+
+class Fig10(Figure, frozen=True, kw_only=True):
+    """Figure 10: shares of the time by model, phase (`prefill`, `decode`) and label; those of a bar add up to 1."""
+
+    parts: dict[str, dict[str, dict[str, float]]] = msgspec.field(name="fig10a_by_part")
+    """Figure 10a: by part of the model."""
+    kernels: dict[str, dict[str, dict[str, float]]] = msgspec.field(name="fig10b_by_operator")
+    """Figure 10b: by kernel of llama.cpp's CUDA backend."""
+
+
 class MemoryBar(msgspec.Struct, frozen=True, kw_only=True):
     """A model in Figure 11: what its memory is used for. The figure says MB and means MiB."""
 
@@ -207,6 +225,18 @@ def fig4() -> Fig4:
 def fig7() -> Fig7:
     """Figure 7."""
     return _typed(7, Fig7)
+
+
+@cache
+def fig8() -> Fig8:
+    """Figure 8."""
+    return _typed(8, Fig8)
+
+
+@cache
+def fig10() -> Fig10:
+    """Figure 10."""
+    return _typed(10, Fig10)
 
 
 @cache

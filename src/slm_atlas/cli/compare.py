@@ -7,7 +7,7 @@ import click
 from slm_atlas.anatomy import Part, Quantization, estimate, inventory
 from slm_atlas.catalog import Model, load, runnable
 from slm_atlas.cli.output import json_option, print_json, print_table
-from slm_atlas.cli.params import count, label
+from slm_atlas.cli.params import label, tokens
 from slm_atlas.cli.selection import DEFAULT_QUANTIZATION
 from slm_atlas.cli.words import architecture_fields
 from slm_atlas.units import format_bytes, format_count
@@ -18,7 +18,7 @@ from slm_atlas.units import format_bytes, format_count
 @click.option(
     "--quant", "quantization", type=label, default=DEFAULT_QUANTIZATION.value, show_default=True, help="For the costs."
 )
-@click.option("--context", type=count, default="4096", show_default=True, help="Tokens of context, for the costs.")
+@click.option("--context", type=tokens, default="4096", show_default=True, help="Tokens of context, for the costs.")
 @json_option
 def compare(models: tuple[str, ...], quantization: Quantization, context: int, json: bool) -> None:
     """Set models side by side: how they are built and trained, and what they would cost.

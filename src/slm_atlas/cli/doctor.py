@@ -16,13 +16,15 @@ import msgspec
 
 from slm_atlas import catalog
 from slm_atlas.bench import read_calibration
-from slm_atlas.bench.host import UNKNOWN, HostState, describe_host, host_state, noise
+from slm_atlas.bench.host import MAX_STEAL_SHARE, UNKNOWN, HostState, describe_host, host_state, noise
 from slm_atlas.cli.output import json_option, print_json, print_table, say
 from slm_atlas.engines import EngineInfo, Worker
 from slm_atlas.errors import EngineError
+from slm_atlas.evals.sandbox import MEND, Layers, layers
 from slm_atlas.home import ENVIRONMENT_VARIABLE, home
 from slm_atlas.store.records import Host
-from slm_atlas.units import GIB, format_bytes
+from slm_atlas.studies.lock import measured_by
+from slm_atlas.units import GIB, MIB, format_bytes
 
 ENGINE = "llama-cpp-python==0.3.36"
 """The release of the engine's bindings that pyproject.toml names (a test compares them)."""
@@ -47,6 +49,9 @@ MIN_DISK_BYTES = 3 * GIB
 """The quick study writes less than 1 GiB; a 3B model at Q4_K_M is 2 GiB."""
 MIN_MEMORY_BYTES = 2 * GIB
 """A 1B model at Q4_K_M takes about 1 GiB while it runs."""
+
+MAX_SWAP_BYTES = 256 * MIB
+"""Idle programs' pages of some days' uptime; more says that memory was short."""
 
 SLOW_GOVERNORS = ("conservative", "powersave")
 """Rules that raise the clock late, or not at all."""
@@ -142,9 +147,11 @@ def diagnose() -> Diagnosis:
         *check_engine(engine, host.flags.split()),
         *([] if isinstance(engine, str) else [check_run(try_engine()), check_calibration(host, engine)]),
         *check_other_engines(),
+        check_sandbox(layers()),
         *check_extras(),
         *check_home(home()),
         *check_noise(before, state),
+        *check_others(measured_by()),
     )
     status = max((check.status for check in checks), key=list(Status).index)
     return Diagnosis(status=status, host=host, state=state, checks=checks)
@@ -199,10 +206,46 @@ def check_machine(host: Host, state: HostState) -> list[Check]:
         _check("machine", "system", f"{host.system}, Python {host.python}"),
         _check("machine", "memory", memory, "close other programs, or measure small models" if little else None),
     ]
+    return [*checks, *_clock(state), *_cores(host, state), *_swap(state)]
+
+
+def _clock(state: HostState) -> list[Check]:
+    """What decides how fast the processor runs; nothing where the system does not say, as in most virtual machines."""
+    checks = []
     if state.governor:
         fix = "sudo cpupower frequency-set --governor performance" if state.governor in SLOW_GOVERNORS else None
         checks.append(_check("machine", "clock governor", state.governor, fix))
+    if state.turbo is not None:
+        found = "on: short runs may be faster than long ones" if state.turbo else "off"
+        checks.append(_check("machine", "turbo", found))
     return checks
+
+
+def _cores(host: Host, state: HostState) -> list[Check]:
+    """What makes a core less than a core: siblings, a container's share, other virtual machines."""
+    checks = []
+    if state.smt is not None:
+        fix = "slm bench --threads knee --pin finds out how many threads are worth while" if state.smt else None
+        found = "on: two threads share a core" if state.smt else "off: each thread has a core"
+        checks.append(_check("machine", "SMT", found, fix, Status.OK))
+    if state.quota_cores is not None:
+        found = f"this container is given {state.quota_cores:g} cores' worth of time"
+        whole = state.quota_cores >= state.logical_cores
+        fix = f"give it whole cores instead (--cpuset-cpus, not --cpus), or --threads {host.cores}"
+        checks.append(_check("machine", "CPU quota", found, None if whole else fix))
+    if state.steal_ticks and state.total_ticks:
+        share = state.steal_ticks / state.total_ticks
+        fix = "measure when the neighbours are idle, or on a machine of your own"
+        found = f"other virtual machines took {share:.1%} of the time since boot"
+        checks.append(_check("machine", "stolen time", found, fix if share > MAX_STEAL_SHARE else None))
+    return checks
+
+
+def _swap(state: HostState) -> list[Check]:
+    """Memory that lies on the disk already: reading it back would be timed as the model's."""
+    used = state.swap_used_bytes
+    fix = "close other programs; then sudo swapoff -a && sudo swapon -a"
+    return [_check("machine", "swap", f"{format_bytes(used)} used", fix if used > MAX_SWAP_BYTES else None)]
 
 
 def check_engine(engine: EngineInfo | str, flags: list[str]) -> list[Check]:
@@ -253,6 +296,11 @@ def check_other_engines() -> list[Check]:
     ]
 
 
+def check_sandbox(found: Layers) -> Check:
+    """What holds a program that a model wrote (coding tasks, `slm eval --allow-code`)."""
+    return _check("machine", "sandbox", found.describe(), MEND if found.missing else None, Status.OK)
+
+
 def unused_flags(flags: list[str], build: str) -> list[str]:
     """The instruction sets that the processor has and llama.cpp could use, but was not compiled for.
 
@@ -292,6 +340,13 @@ def check_noise(before: HostState, now: HostState) -> list[Check]:
         return [_check("noise", "now", "quiet")]
     fix = "`top` shows what runs: stop it, or measure later"
     return [_check("noise", "now", sentence, fix) for sentence in found]
+
+
+def check_others(other: str | None) -> list[Check]:
+    """Whether another measurement runs on this machine, in whatever home folder."""
+    if other is None:
+        return [_check("noise", "measurements", "none is running")]
+    return [_check("noise", "measurements", f"one is running ({other})", "wait for it: two would measure each other")]
 
 
 def _check(section: str, name: str, found: str, fix: str | None = None, status: Status | None = None) -> Check:

@@ -10,7 +10,7 @@ from slm_atlas.anatomy import Estimate, Quantization, estimate
 from slm_atlas.anatomy.cache import KV_TYPE_BYTES
 from slm_atlas.catalog import Model, Selection, models
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
-from slm_atlas.cli.params import count, label
+from slm_atlas.cli.params import label, tokens
 from slm_atlas.cli.selection import DEFAULT_QUANTIZATION, chosen_models, selection_options, sort_options
 from slm_atlas.units import format_bytes, format_count
 
@@ -21,7 +21,7 @@ quantization_option = click.option(
     "quantization",
     type=label,
     show_default=DEFAULT_QUANTIZATION.value,
-    help=f"Quantization of a catalogued model: {', '.join(Quantization)}.",
+    help=f"Quantization: {', '.join(Quantization)}; a file keeps its own if none is named.",
 )
 
 kv_type_option = click.option(
@@ -33,8 +33,8 @@ kv_type_option = click.option(
 @click.argument("model", required=False)
 @click.option("--all", "every", is_flag=True, help="All models of the catalogue, or those chosen, in one table.")
 @quantization_option
-@click.option("--context", type=count, default="4096", show_default=True, help="Tokens the KV cache holds.")
-@click.option("--micro-batch", type=count, default="512", show_default=True, help="Most tokens computed at once.")
+@click.option("--context", type=tokens, default="4096", show_default=True, help="Tokens the KV cache holds.")
+@click.option("--micro-batch", type=tokens, default="512", show_default=True, help="Most tokens computed at once.")
 @kv_type_option
 @selection_options
 @sort_options

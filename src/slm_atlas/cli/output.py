@@ -12,6 +12,8 @@ import click
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
 
+    from slm_atlas.stats import Estimate
+
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 MISSING = "–"
@@ -72,6 +74,18 @@ def print_fields(title: str, fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
         grid.add_row(f"  {name}", _cell(value))
     _print(Text(title, style="bold"), grid, Text())
+
+
+def with_interval(estimate: Estimate, form: Callable[[float], str]) -> str:
+    """An estimate and its interval, where it has one: `0.73 [0.71, 0.75]`.
+
+    Args:
+        estimate: the value.
+        form: writes a number.
+    """
+    if estimate.low is None or estimate.high is None:
+        return form(estimate.value)
+    return f"{form(estimate.value)} [{form(estimate.low)}, {form(estimate.high)}]"
 
 
 def say(message: str) -> None:

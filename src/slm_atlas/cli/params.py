@@ -1,4 +1,4 @@
-"""Types of command-line values that click does not have: counts such as `1.5B`, sizes such as `4GiB`, quantizations.
+"""Types of command-line values that click does not have: counts (`1.5B`), sizes (`4GiB`), durations (`3m`), and others.
 
 Each is a function to be given as an option's `type`; its name is what the help shows.
 """
@@ -11,8 +11,9 @@ from typing import NamedTuple
 import click
 
 from slm_atlas.anatomy import Quantization
-from slm_atlas.units import parse_bytes
+from slm_atlas.units import MOST_TOKENS, parse_bytes
 
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smh]?)", re.IGNORECASE)
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.IGNORECASE)
 
 
@@ -32,8 +33,23 @@ def count(text: str | int) -> int:
     return round(float(match[1]) * 1000.0**thousands)
 
 
+def tokens(text: str | int) -> int:
+    """A number of tokens: at least one.
+
+    >>> tokens("2K")
+    2000
+
+    Raises:
+        click.BadParameter: the text is not a count, or is none, or more than positions can be.
+    """
+    number = count(text)
+    if not 0 < number <= MOST_TOKENS:
+        raise click.BadParameter(f"{text!r} is not between 1 and {MOST_TOKENS}.")
+    return number
+
+
 def size(text: str | int) -> int:
-    """A number of bytes: `512M`, `4GiB`, `1000`; the suffixes are powers of 1024.
+    """A number of bytes, at least one: `512M`, `4GiB`, `1000`; the suffixes are powers of 1024.
 
     >>> size("4GiB")
     4294967296
@@ -42,9 +58,49 @@ def size(text: str | int) -> int:
         click.BadParameter: the text is not a size.
     """
     try:
-        return parse_bytes(str(text))
+        number = parse_bytes(str(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a size; write 512M or 4GiB.") from None
+    if number < 1:
+        raise click.BadParameter(f"{text!r} is no size: it is nothing.")
+    return number
+
+
+def duration(text: str | float) -> float:
+    """Seconds: `90`, `90s`, `10m`, `1.5h`.
+
+    >>> duration("10m"), duration("90")
+    (600.0, 90.0)
+
+    Raises:
+        click.BadParameter: the text is not a duration, or none at all.
+    """
+    match = _DURATION.fullmatch(str(text).strip())
+    seconds = float(match[1]) * {"m": 60, "h": 3600}.get(match[2].lower(), 1) if match else 0.0
+    if not seconds:
+        raise click.BadParameter(f"{text!r} is not a duration; write 90s, 10m or 1.5h.")
+    return seconds
+
+
+KNEE = -1
+"""What `--threads knee` stands for, among numbers of threads."""
+
+
+def threads(text: str | int) -> int:
+    """A number of threads, or `knee`.
+
+    >>> threads("4"), threads("knee")
+    (4, -1)
+
+    Raises:
+        click.BadParameter: neither.
+    """
+    word = str(text).strip()
+    if word == "knee":
+        return KNEE
+    if not word.isdecimal():
+        raise click.BadParameter(f"{text!r} is neither a number of threads nor 'knee'.")
+    return int(word)
 
 
 def label(text: str) -> Quantization:

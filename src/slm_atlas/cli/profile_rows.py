@@ -1,68 +1,91 @@
-"""What `slm profile` shows: tables by part and by operator, one row a line for CSV, and the data of its figures."""
+"""What is shown of profiles: tables by part and by operator, one row a line for CSV, and the data of their figures."""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from slm_atlas.bench.operators import Breakdown, Line
 from slm_atlas.cli.output import print_table, say
 from slm_atlas.errors import UserError
 from slm_atlas.report.files import Form
-from slm_atlas.stats import Estimate
+from slm_atlas.units import format_seconds
+
+if TYPE_CHECKING:
+    from slm_atlas.insights.profiles import Breakdown, Ceilings, Line, Profile
+    from slm_atlas.stats import Estimate
 
 _COLUMNS = ("", "Prefill", "ms", "GFLOP/s", "GB/s", "Decode", "ms", "GFLOP/s", "GB/s")
 _GROUPS = {"part": "parts", "operator": "operators", "node": "nodes"}
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of a model."""
-
-    model: str
-    """Its name."""
-    quantization: str
-    """The label of its file."""
-    prefill: Breakdown
-    """A pass is the prompt."""
-    decode: Breakdown
-    """A pass is a token."""
-
-
-class Shown(NamedTuple):
-    """How it is to be shown."""
-
-    tokens: int
-    """Tokens of the prompt."""
-    depth: int
-    """Tokens in the cache before decode."""
-    generated: int
-    """Tokens decoded."""
-
-
-def print_found(found: Sequence[Found], shown: Shown) -> None:
-    """A table by part and one by operator for each model, and what holds of all."""
-    for each in found:
+def print_found(found: Sequence[Profile]) -> None:
+    """A table by part and one by operator for each model, why runs failed, and what holds of all."""
+    measured = [each for each in found if each.phases]
+    for each in measured:
         for group, heading in (("parts", "Part"), ("operators", "Operator")):
             lines = _both(each, group)
-            title = f"{each.model} {each.quantization}"
-            click.echo(f"{title}: prefill of {shown.tokens} tokens, decode of a token at depth {shown.depth}")
+            click.echo(f"{each.name} {each.quantization}: {_what(each)}")
             print_table([heading, *_COLUMNS[1:]], [*lines, _total(each)], right=_COLUMNS[1:])
             click.echo()
         _say_cost(each)
-    say(
-        "Shares are of the time of the graph's nodes, ms those shares of the plain total; [low, high] are 95 % "
-        "intervals over processes. FLOP/s count matrix products only; in brackets, percent of the fastest numpy was "
-        "seen to multiply (32-bit floats) and read here: kernels of small integers, or data in a cache, may exceed it."
-    )
+    say_failures(found)
+    if measured:
+        say(
+            "Shares are of the time of the graph's nodes, ms those shares of the plain total; [low, high] are 95 % "
+            "intervals over processes. FLOP/s count matrix products only; kernels of small integers, or data in a "
+            "cache, may exceed a ceiling that was measured otherwise."
+        )
+        for text in dict.fromkeys(_ceiling(each.ceilings) for each in measured if each.ceilings):
+            say(text)
 
 
-def _both(found: Found, group: str) -> list[list[object]]:
+def _what(found: Profile) -> str:
+    settings = found.settings
+    depth = settings.get("depth") or 0
+    at = f" after {depth}" if depth else ""
+    return f"prefill of {settings['n_prompt']} tokens{at}, decode of a token at depth {depth + settings['n_prompt']}"
+
+
+def _ceiling(ceilings: Ceilings) -> str:
+    """What the percentages in brackets are of."""
+    most = f"{ceilings.flops / 1e9:.4g} GFLOP/s and {ceilings.read_bytes_per_s / 1e9:.3g} GB/s"
+    if ceilings.calibrated_at is None:
+        return f"In brackets: percent of {most}, as numpy reaches here; `slm calibrate` asks the engine's own kernels."
+    return f"In brackets: percent of {most}, the best of `slm calibrate` here ({ceilings.calibrated_at[:10]})."
+
+
+def say_failures(found: Sequence[Profile]) -> None:
+    """Why runs failed, each cause of a model once."""
+    for each in found:
+        for cause, number in Counter(f"{failed.outcome}: {failed.cause}" for failed in each.failures).items():
+            say(f"{each.name}: {f'{number} x ' if number > 1 else ''}{cause}")
+
+
+def print_shares(found: Sequence[Profile]) -> None:
+    """A line a model and phase: the total, and the share of each part; then why runs failed."""
+    lines = [(each, name, phase) for each in found for name, phase in each.phases.items()]
+    if lines:
+        parts = list(dict.fromkeys(line.label for _, _, phase in lines for line in phase.parts))
+        columns = ["Where time goes", "Quant", "Phase", "Takes", *parts, "Overhead", "Runs"]
+        print_table(columns, [_shares(*line, parts) for line in lines], right=set(columns[3:]))
+    say_failures(found)
+
+
+def _shares(found: Profile, name: str, phase: Breakdown, parts: Sequence[str]) -> list[object]:
+    share = {line.label: _share(line.share) for line in phase.parts}
+    takes = format_seconds(phase.plain_s.value)
+    over = f"{phase.overhead.value:.2f}x"
+    return [found.name, found.quantization, name, takes, *(share.get(part) for part in parts), over, found.n_runs]
+
+
+def _both(found: Profile, group: str) -> list[list[object]]:
     """A line a label, prefill and decode side by side."""
     prefill, decode = ({line.label: line for line in getattr(each, group)} for each in (found.prefill, found.decode))
     labels = list(dict.fromkeys([*prefill, *decode]))
@@ -87,33 +110,31 @@ def _rate(per_s: float | None, share: float | None) -> str | None:
     return f"{per_s / 1e9:.3g}" + ("" if share is None else f" ({share:.0%})")
 
 
-def _total(found: Found) -> list[object]:
+def _total(found: Profile) -> list[object]:
     cells: list[object] = ["all"]
-    for phase in (found.prefill, found.decode):
+    for phase in found.phases.values():
         low, high = phase.plain_s.low, phase.plain_s.high
         interval = "" if low is None or high is None else f" [{1e3 * low:.3g}, {1e3 * high:.3g}]"
         cells += ["100%", f"{1e3 * phase.plain_s.value:.3g}{interval}", None, None]
     return cells
 
 
-def _say_cost(found: Found) -> None:
+def _say_cost(found: Profile) -> None:
     """What timing every node did to the time."""
-    prefill, decode = found.prefill, found.decode
-    say(
-        f"{found.model}: with every node timed, prefill took {prefill.overhead.value:.2f} times and decode "
-        f"{decode.overhead.value:.2f} times as long as without (median of n = {prefill.overhead.n}); "
-        f"{1e6 * decode.empty_s:.2g} µs, what it takes to time a node, are taken off each."
-    )
+    times = " and ".join(f"{name} {phase.overhead.value:.2f} times" for name, phase in found.phases.items())
+    empty_s = max(phase.empty_s for phase in found.phases.values())
+    taken_off = f"; {1e6 * empty_s:.2g} µs, what it takes to time a node, are taken off each" if empty_s else ""
+    say(f"{found.name}: with every node timed, {times} as long as without (median of n = {found.n_runs}){taken_off}.")
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
 
 
-def flat(found: Sequence[Found]) -> list[dict[str, Any]]:
+def flat(found: Sequence[Profile]) -> list[dict[str, Any]]:
     """A row a line: by part, by operator and by node."""
     return [
         {
-            "model": each.model,
+            "model": each.name,
             "quantization": each.quantization,
             "phase": phase,
             "by": by,
@@ -122,7 +143,7 @@ def flat(found: Sequence[Found]) -> list[dict[str, Any]]:
             "overhead": breakdown.overhead.value,
         }
         for each in found
-        for phase, breakdown in (("prefill", each.prefill), ("decode", each.decode))
+        for phase, breakdown in each.phases.items()
         for by, group in _GROUPS.items()
         for line in getattr(breakdown, group)
     ]
@@ -135,11 +156,11 @@ def _flat_line(line: Line) -> dict[str, Any]:
     return {"label": values.pop("label"), **ends, **values}
 
 
-def as_csv(found: Sequence[Found]) -> str:
+def as_csv(found: Sequence[Profile]) -> str:
     """The rows as CSV with a header; what is missing is an empty field."""
     text = io.StringIO()
     rows = flat(found)
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -160,54 +181,29 @@ def form_of(path: Path) -> Form:
     return Form(ending)
 
 
-def write_plot(found: Sequence[Found], path: Path, *, paper: bool) -> None:
+def write_plot(found: Sequence[Profile], path: Path, *, paper: bool) -> None:
     """The figure by part, as a picture.
 
     Raises:
         UserError: the file cannot be written.
     """
     from slm_atlas.report.files import picture, write
-    from slm_atlas.report.time_figures import part_figure
+    from slm_atlas.report.time_figures import profile_figures
 
-    figure = part_figure(_figure_rows(found, "part", paper=paper), _CAPTION)
+    figure = profile_figures(found, paper=paper)[0]
     try:
         write(path, picture(figure, form_of(path)))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.", "another folder") from error
 
 
-def write_folder(found: Sequence[Found], folder: Path, *, paper: bool) -> list[Path]:
-    """Both figures with their data, and all rows as CSV.
+def write_folder(found: Sequence[Profile], folder: Path, *, paper: bool) -> list[Path]:
+    """All figures with their data, and all rows as CSV.
 
     Raises:
         UserError: the folder cannot be written.
     """
     from slm_atlas.report.survey_figures import write_figures
-    from slm_atlas.report.time_figures import operator_figure, part_figure
+    from slm_atlas.report.time_figures import profile_figures
 
-    figures = [
-        part_figure(_figure_rows(found, "part", paper=paper), _CAPTION),
-        operator_figure(_figure_rows(found, "operator", paper=False), _CAPTION),
-    ]
-    return write_figures(figures, folder, Form.SVG, {"profile": as_csv(found)})
-
-
-_CAPTION = "Medians over processes of the shares of the compute graph's nodes, each timed by itself."
-
-
-def _figure_rows(found: Sequence[Found], by: str, *, paper: bool) -> list[dict[str, Any]]:
-    from slm_atlas.report.time_figures import MEASURED, paper_rows
-
-    rows = [
-        {"model": _title(row, found), "source": MEASURED}
-        | {key: row[key] for key in ("phase", "label", "share", "low", "high", "n")}
-        for row in flat(found)
-        if row["by"] == by
-    ]
-    return rows + (paper_rows([row["model"] for row in rows]) if paper else [])
-
-
-def _title(row: dict[str, Any], found: Sequence[Found]) -> str:
-    """The model's name, with its label where the same model is shown twice."""
-    same = [each for each in found if each.model == row["model"]]
-    return row["model"] if len(same) == 1 else f"{row['model']} {row['quantization']}"
+    return write_figures(profile_figures(found, paper=paper), folder, Form.SVG, {"profile": as_csv(found)})

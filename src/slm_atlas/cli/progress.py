@@ -33,8 +33,8 @@ class StudyProgress:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         match event:
-            case Started(cell, done, total, remaining, following):
-                self._running = f"[{done + 1}/{total}] {cell.label}"
+            case Started(cell, done, total, remaining, following, again):
+                self._running = f"[{done + 1}/{total}] {cell.label}{', again' if again else ''}"
                 after = f"; next: {following.label}" if following else ""
                 self._in_place(f"{_bar(done, total)} {self._running}{_left(remaining)}{after}")
             case Advanced(done, total):

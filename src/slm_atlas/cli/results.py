@@ -9,7 +9,6 @@ import click
 
 from slm_atlas import home
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
-from slm_atlas.cli.rows import print_rows
 from slm_atlas.errors import UserError
 from slm_atlas.store import Imported, Run, Sample, Store
 
@@ -24,16 +23,15 @@ def command() -> None:
 @json_option
 def list_results(runs: bool, json: bool) -> None:
     """List what was measured, with intervals."""
-    from slm_atlas.insights.frame import read_dataset, rows
+    from slm_atlas.cli.measure import show
+    from slm_atlas.insights.frame import read_dataset
 
     with Store(home.store_path()) as store:
         dataset = read_dataset(store)
     if runs:
         _print_runs(dataset.runs, {sha: found.name for sha, found in dataset.artifacts.items()}, json)
-    elif json:
-        print_json(rows(dataset))
-    elif dataset.runs:
-        print_rows(rows(dataset))
+    elif json or dataset.runs:
+        show(dataset, json=json)
     else:
         say("Nothing was measured yet. Try: slm study run quick")
 
@@ -84,13 +82,20 @@ def _words(value: object) -> object:
 
 
 def _print_samples(samples: list[Sample]) -> None:
-    """Scores item by item; times in short, since there are hundreds."""
-    items = [(sample.metric, sample.item, f"{sample.value:g}") for sample in samples if sample.item]
+    """Scores and nodes item by item; times in short, since there are hundreds."""
+    items = [
+        (
+            sample.metric,
+            f"{sample.scope}: {sample.item}" if sample.metric == "node_s" else sample.item,
+            f"{sample.value:g}",
+        )
+        for sample in samples
+        if sample.item
+    ]
     if items:
         print_table(["Metric", "Item", "Value"], items, right=["Value"])
-        return
     series: dict[str, list[float]] = {}
-    for sample in samples:
+    for sample in (sample for sample in samples if not sample.item):
         series.setdefault(sample.metric, []).append(sample.value)
     columns = ["Metric", "Samples", "Median", "Least", "Most"]
     rows = [

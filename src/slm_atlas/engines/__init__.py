@@ -2,6 +2,8 @@
 
 from slm_atlas.engines.base import (
     EMPTY,
+    NOT_WRITTEN,
+    Conversion,
     Engine,
     EngineInfo,
     Generation,
@@ -25,6 +27,8 @@ from slm_atlas.engines.worker import ENGINES, Worker
 __all__ = [
     "EMPTY",
     "ENGINES",
+    "NOT_WRITTEN",
+    "Conversion",
     "Engine",
     "EngineInfo",
     "Generation",

@@ -135,6 +135,8 @@ class LoadReport(Struct, frozen=True):
     """Bytes of all tensors."""
     remarks: list[str] = []
     """What the engine warns of: a slow stand-in for a kernel that is not installed, say."""
+    cores: list[int] | None = None
+    """The logical cores its process may use; None where the system does not say."""
 
 
 class Score(Struct, frozen=True):
@@ -256,6 +258,25 @@ class ProductReport(Struct, frozen=True):
     """The repetitions, for each number of threads."""
 
 
+NOT_WRITTEN = "the file cannot be written"
+"""Why an engine refuses to write a file where the disk is full, or gone."""
+
+
+class Conversion(Struct, frozen=True):
+    """A model file to be written again in other tensor types."""
+
+    source: str
+    """The file there is."""
+    target: str
+    """The file to write; one that is there is written over."""
+    file_type: int
+    """The mix of types, as `general.file_type` numbers it (`llama_ftype`)."""
+    metadata: dict[str, str] = {}
+    """Keys and texts to add to the file's metadata; of a text, the first 127 bytes are kept."""
+    threads: int = 0
+    """Threads; 0: as many as the process may use."""
+
+
 class ServerReport(Struct, frozen=True):
     """What a server is, as far as it says, and how it is asked."""
 
@@ -338,7 +359,9 @@ class Engine(Protocol):
     def first_token(self, text: str) -> FirstToken:
         """Forget everything, and answer a text with its first token (user-visible TTFT)."""
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """As `prefill` of the prompt and `decode` of the answer, each node of the compute graph timed.
 
         That costs time itself: for totals, see `prefill` and `decode`. An engine that cannot do it refuses.
@@ -346,6 +369,7 @@ class Engine(Protocol):
         Args:
             prompt: tokens read.
             answer: tokens appended one at a time; may be empty.
+            before: tokens that are in the cache before the prompt; their reading is not told.
             events: give each node of the last passes as well.
         """
         ...
@@ -363,6 +387,13 @@ class Engine(Protocol):
 
     def multiply(self, product: Product) -> ProductReport:
         """Time a matrix product in the engine's own kernels; no model is needed."""
+        ...
+
+    def quantize(self, conversion: Conversion) -> None:
+        """Write a model file again in other types, quantized ones from quantized ones too; what is loaded stays.
+
+        A refusal may leave a part of the target.
+        """
         ...
 
     def connect(self, name: str, url: str) -> ServerReport:

@@ -21,6 +21,8 @@ from slm_atlas.errors import EngineRefused
 KEY_VARIABLE = "SLM_ATLAS_API_KEY"
 """Holds the server's API key, where it wants one. It is sent, and never stored, logged or shown."""
 _READ_BYTES = 65536
+_MOST_BYTES = 64 * 2**20
+"""Of one answer: no completion is as long, and what never ends would fill the memory."""
 _SHOWN = 200
 
 
@@ -52,8 +54,12 @@ class Exchange(NamedTuple):
     """When the request began to be sent, by the monotonic clock."""
 
     def reads(self) -> Iterator[Received]:
-        """The body, as it arrives."""
+        """The body, as it arrives; raises `EngineRefused` when it does not end."""
+        total = 0
         while data := self.response.read1(_READ_BYTES):
+            total += len(data)
+            if total > _MOST_BYTES:
+                raise EngineRefused(f"the server sent more than {_MOST_BYTES // 2**20} MiB in one answer")
             yield Received(data, time.perf_counter())
 
 
@@ -111,6 +117,8 @@ class Client:
             raise EngineRefused(self.clean(f"{self._url} does not speak HTTP: {error!r}")) from None
         except ConnectionResetError:
             raise EngineRefused(f"{self._url} broke the connection off") from None
+        except UnicodeError:
+            raise EngineRefused(self.clean(f"{self._url} is not the address of a server")) from None
         except OSError as error:
             raise EngineRefused(f"no server answers at {self._url}: {error.strerror or error}") from None
 

@@ -2,8 +2,8 @@
 
 A token is a byte. The next token is a fixed function of the last one, so that what is likely, greedy and generated can
 be said in advance; the clock is simulated, so that times are exact. The path says how it behaves: `fake:ok`,
-`fake:refuse`, `fake:abort` (the process dies at the first prefill), `fake:hang` (prefill never ends), `fake:noprofile`
-(nodes cannot be timed).
+`fake:refuse`, `fake:abort` (the process dies at the first prefill, or in the middle of a file it writes), `fake:hang`
+(neither ever ends), `fake:noprofile` (nodes cannot be timed).
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Self
 
 from slm_atlas.engines.base import (
+    Conversion,
     EngineInfo,
     FirstToken,
     Generation,
@@ -85,7 +87,7 @@ class Fake(Partial):
 
     def load(self, settings: LoadSettings) -> LoadReport:
         """Take the behaviour from the path; raises `EngineRefused` for `fake:refuse`."""
-        self._behaviour = settings.path.removeprefix("fake:").split("/")[0]
+        self._behaviour = _behaviour(settings.path)
         self._settings = settings
         if self._behaviour == "refuse":
             raise EngineRefused("the fake engine refuses to load this model")
@@ -126,10 +128,7 @@ class Fake(Partial):
 
     def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         """Proportional to the tokens; dies or hangs where the path says so."""
-        if self._behaviour == "abort":
-            os.abort()
-        while self._behaviour == "hang":
-            time.sleep(60)
+        _misbehave(self._behaviour)
         return PREFILL_S_PER_TOKEN * len(tokens)
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
@@ -141,7 +140,9 @@ class Fake(Partial):
         tokens = self.tokenize(text)
         return FirstToken(seconds=self.prefill(tokens) + DECODE_S, prompt_tokens=len(tokens))
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """The shares of `NODES`; all the time is in them."""
         if self._behaviour == "noprofile":
             raise EngineRefused("the fake engine cannot time the parts of this model")
@@ -178,6 +179,17 @@ class Fake(Partial):
         seconds = tuple((2 * one / threads, one / threads, 2 * one / threads) for threads in product.threads)
         return ProductReport(weight_bytes=size, layout="simulated", seconds=seconds)
 
+    def quantize(self, conversion: Conversion) -> None:
+        """A file that says what was asked for, and holds some zeros; misbehaves where the source's path says so."""
+        behaviour = _behaviour(conversion.source)
+        if behaviour == "refuse":
+            raise EngineRefused("the fake engine refuses to quantize this model")
+        with Path(conversion.target).open("wb") as file:
+            file.write(b"GGUF")
+            file.flush()
+            _misbehave(behaviour)
+        _write_gguf(conversion)
+
     def close(self) -> None:
         """Nothing to free."""
 
@@ -188,6 +200,33 @@ class Fake(Partial):
     def __exit__(self, *error: object) -> None:
         """Close."""
         self.close()
+
+
+def _behaviour(path: str) -> str:
+    return path.removeprefix("fake:").split("/")[0]
+
+
+def _misbehave(behaviour: str) -> None:
+    """Die or hang, if that is how it behaves."""
+    if behaviour == "abort":
+        os.abort()
+    while behaviour == "hang":
+        time.sleep(60)
+
+
+def _write_gguf(conversion: Conversion) -> None:
+    import gguf
+    import numpy as np
+
+    writer = gguf.GGUFWriter(conversion.target, "fake")
+    writer.add_file_type(conversion.file_type)
+    for key, text in conversion.metadata.items():
+        writer.add_string(key, text)
+    writer.add_tensor("token_embd.weight", np.zeros((256, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def _phase(plain: Sequence[float], tokens: int, events: bool) -> PhaseProfile:

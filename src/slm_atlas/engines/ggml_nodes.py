@@ -23,6 +23,7 @@ import llama_cpp.llama_cpp as lib
 from llama_cpp._ggml import libggml
 
 from slm_atlas.engines.base import EMPTY, NodeCost, NodeEvent, PhaseProfile
+from slm_atlas.engines.node_names import pattern
 from slm_atlas.errors import EngineRefused
 
 for _name, _result, _argument in (
@@ -37,8 +38,6 @@ for _name, _result, _argument in (
 
 _LAYER = re.compile(r"(?:-|\bblk\.|_l)(\d+)(?![\w])")
 """A layer's number in a name: `ffn_gate-12`, `blk.12.ffn_gate.weight`, `cache_k_l12 (view)`."""
-_NUMBERED = re.compile(r"-\d+(?!\w)|(?<=blk)\.\d+|(?<=cache_\w)_l\d+|(?<=\bnode)_\d+")
-"""What a name has only because of its place: the layer's number, or its own where it has no other name."""
 _WEIGHT = re.compile(r"blk\.|.*\.(weight|bias)$")
 """How tensors of the model's file are named, and no others."""
 _UNNAMED = re.compile(r"node_\d+$")
@@ -268,16 +267,6 @@ def _layer(node: Node, before: int | None) -> int | None:
     if told:
         return int(told[1])
     return before if _UNNAMED.match(node.result.name) and not node.weight else None
-
-
-@cache
-def pattern(name: str) -> str:
-    """A name without what tells its place.
-
-    >>> [pattern(name) for name in ("ffn_gate-12", "blk.3.ffn_down.weight", "cache_k_l7 (view)", "node_57")]
-    ['ffn_gate', 'blk.ffn_down.weight', 'cache_k (view)', 'node']
-    """
-    return _NUMBERED.sub("", name)
 
 
 @cache

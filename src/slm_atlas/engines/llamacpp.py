@@ -21,8 +21,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import kernels, process, usage
+from slm_atlas.engines import kernels, process, quantizer, usage
 from slm_atlas.engines.base import (
+    NOT_WRITTEN,
+    Conversion,
     EngineInfo,
     FirstToken,
     Generation,
@@ -37,7 +39,7 @@ from slm_atlas.engines.base import (
 from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
 from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
-from slm_atlas.units import MIB
+from slm_atlas.units import MIB, MOST_TOKENS
 
 Logits = npt.NDArray[np.float32]
 """Of one token, shape (n_vocab,)."""
@@ -49,8 +51,9 @@ _KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q
 _NOT_REPACKED = ("deepseek2",)
 _BUFFER = re.compile(r"(\S+) +(model|compute|output) buffer size = +([0-9.]+) MiB")
 _CACHE = re.compile(r"llama_(?:kv_cache|memory_recurrent): size = +([0-9.]+) MiB")
+_NOT_QUANTIZED = re.compile(r"failed to quantize: (.+)")
 _MAPPED = "_Mapped"
-_DEBUG = 1  # GGML_LOG_LEVEL_DEBUG: a line a tensor, of use to nobody here
+_DEBUG, _ERROR = 1, 4  # ggml_log_level: the first is a line a tensor, of use to nobody here
 
 
 class LlamaCpp(Partial):
@@ -60,6 +63,7 @@ class LlamaCpp(Partial):
 
     def __init__(self) -> None:
         self._log: list[str] = []
+        self._errors: list[str] = []
         self._callback = lib.llama_log_callback(self._on_log)
         lib.llama_log_set(self._callback, ctypes.c_void_p(0))
         lib.llama_backend_init()
@@ -76,6 +80,8 @@ class LlamaCpp(Partial):
             return
         line = text.decode("utf-8", errors="replace")
         self._log.append(line)
+        if level == _ERROR:
+            self._errors.append(line.strip())
         sys.stderr.write(line)
 
     # ---- what it is, what it holds ----------------------------------------------------------------------------
@@ -96,7 +102,8 @@ class LlamaCpp(Partial):
             EngineRefused: llama.cpp gave no model or no context; the reason is in its log.
         """
         self.close()
-        self._log.clear()
+        self._clear_log()
+        _check_sizes(settings)
         self._settings = settings
         self._path = settings.path
         self._baseline_bytes = process.resident_bytes()
@@ -115,7 +122,7 @@ class LlamaCpp(Partial):
     def _load_model(self, settings: LoadSettings) -> None:
         if self._model:
             lib.llama_model_free(self._model)
-            self._log.clear()
+            self._clear_log()
         self._model = lib.llama_model_load_from_file(settings.path.encode(), _model_params(settings))
         if not self._model:
             raise EngineRefused(f"llama.cpp did not load the model: {self._complaint()}")
@@ -137,12 +144,26 @@ class LlamaCpp(Partial):
             model_desc=text.value.decode(),
             model_params=lib.llama_model_n_params(self._model),
             model_size_bytes=lib.llama_model_size(self._model),
+            remarks=self._remarks(),
         )
 
+    def _remarks(self) -> list[str]:
+        trained, asked = lib.llama_model_n_ctx_train(self._model), self._settings.context
+        if asked <= trained or trained <= 0:
+            return []
+        return [
+            f"a context of {asked:,} tokens is longer than the {trained:,} the model was trained for: costs are real, "
+            "but what it says beyond them is not what it was trained to (its positions are extrapolated)"
+        ]
+
+    def _clear_log(self) -> None:
+        self._log.clear()
+        self._errors.clear()
+
     def _complaint(self) -> str:
-        """The line of the log that names the failure: llama.cpp's last line only says that there was one."""
-        failures = [line.strip() for line in "".join(self._log).splitlines() if "rror" in line or "fail" in line]
-        return failures[0] if failures else "it gave no reason"
+        """The line of the log that names the failure, the first that is an error: later ones say that there was one."""
+        found = next((line for line in self._errors if line), "it gave no reason")
+        return "quantized keys and values need flash attention" if "requires flash_attn" in found else found
 
     def memory(self) -> MemoryReport:
         """Buffer sizes, from the log of the load (two decimals of a MiB)."""
@@ -269,12 +290,16 @@ class LlamaCpp(Partial):
 
     # ---- time, node by node -----------------------------------------------------------------------------------
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """In a second context of the same weights, whose scheduler stops after every node (`cb_eval`)."""
         with self._watching():
             self._forget(0)
             # A micro-batch a call: the next one would overwrite the nodes before they are read.
             size = lib.llama_n_ubatch(self._context)
+            for first in range(0, len(before), size):
+                self._watch(before[first : first + size])
             chunks = [self._watch(prompt[first : first + size]) for first in range(0, len(prompt), size)]
             tokens = [[self._watch([token])] for token in answer]
         return Profile(prefill=summarize([chunks], events=events), decode=summarize(tokens, events=events))
@@ -394,6 +419,20 @@ class LlamaCpp(Partial):
         """Seconds of a matrix product; raises `EngineRefused` for a type or a shape that ggml does not take."""
         return kernels.multiply(product)
 
+    # ---- files ------------------------------------------------------------------------------------------------
+
+    def quantize(self, conversion: Conversion) -> None:
+        """With llama.cpp's quantizer; raises `EngineRefused` for what it does not take, or cannot write."""
+        # The log of what is loaded stays: `memory` reads it.
+        logged = len(self._log)
+        done = quantizer.quantize(conversion)
+        said = "".join(self._log[logged:])
+        del self._log[logged:]
+        if not done:
+            reason = _NOT_QUANTIZED.search(said)
+            cause = reason[1].strip() if reason else "llama.cpp gave no reason"
+            raise EngineRefused(NOT_WRITTEN if "iostream" in cause else cause)
+
     # ---- life -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -413,6 +452,13 @@ class LlamaCpp(Partial):
     def __exit__(self, *error: object) -> None:
         """Close."""
         self.close()
+
+
+def _check_sizes(settings: LoadSettings) -> None:
+    for name in ("context", "batch", "micro_batch"):
+        tokens = getattr(settings, name)
+        if not 0 < tokens <= MOST_TOKENS:
+            raise EngineRefused(f"a {name} of {tokens:,} tokens is not between 1 and {MOST_TOKENS:,}")
 
 
 def _model_params(settings: LoadSettings) -> lib.llama_model_params:

@@ -7,6 +7,7 @@ from typing import IO
 import msgspec
 
 from slm_atlas.engines.base import (
+    Conversion,
     EngineInfo,
     FirstToken,
     Generation,
@@ -24,10 +25,11 @@ from slm_atlas.engines.base import (
 
 
 class Start(Struct, frozen=True, tag=True):
-    """First message: which engine, under which memory limit."""
+    """First message: which engine, under which memory limit, pinned to which cores."""
 
     engine: str
     memory_limit_bytes: int | None = None
+    cores: list[int] | None = None
 
 
 class Load(Struct, frozen=True, tag=True):
@@ -81,6 +83,7 @@ class ProfileNodes(Struct, frozen=True, tag=True):
 
     prompt: list[int]
     answer: list[int]
+    before: list[int]
     events: bool
 
 
@@ -105,6 +108,12 @@ class Multiply(Struct, frozen=True, tag=True):
     product: Product
 
 
+class Quantize(Struct, frozen=True, tag=True):
+    """`Engine.quantize`."""
+
+    conversion: Conversion
+
+
 class Connect(Struct, frozen=True, tag=True):
     """`Engine.connect`."""
 
@@ -120,7 +129,7 @@ class Respond(Struct, frozen=True, tag=True):
 
 
 Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
-Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Connect | Respond
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Quantize | Connect | Respond
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -139,7 +148,7 @@ Reply = Done | Refused
 Report = (
     EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation | ServerReport | Response
 )
-Result = Report | list[Score] | list[int] | list[float] | float | str
+Result = Report | list[Score] | list[int] | list[float] | float | str | None
 
 _LENGTH_BYTES = 8
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Self
 
 from slm_atlas.engines.base import (
+    Conversion,
     FirstToken,
     Generation,
     LoadReport,
@@ -59,13 +60,19 @@ class Partial:
         """Refuse."""
         self._refuse("answer a text")
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """Refuse."""
         self._refuse("time parts of a model")
 
     def multiply(self, product: Product) -> ProductReport:
         """Refuse."""
         self._refuse("time a matrix product alone")
+
+    def quantize(self, conversion: Conversion) -> None:
+        """Refuse."""
+        self._refuse("write model files")
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Refuse."""

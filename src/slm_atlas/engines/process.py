@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -64,6 +65,15 @@ def die_with_parent() -> None:
     if sys.platform == "linux":
         set_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
         ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+
+
+def die_first() -> None:
+    """Have the system, when it runs out of memory, kill this process before any other (Linux).
+
+    A model that is too large then costs its own run, and not the study, the user's editor or the desktop.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def limit_memory(limit_bytes: int) -> None:

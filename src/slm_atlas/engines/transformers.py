@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ import transformers
 from transformers.initialization import no_init_weights
 
 from slm_atlas.engines import process
-from slm_atlas.engines.base import EngineInfo, LoadReport, LoadSettings, MemoryReport
+from slm_atlas.engines.base import EngineInfo, LoadReport, LoadSettings, MemoryReport, Profile
 from slm_atlas.engines.partial import Partial
+from slm_atlas.engines.torch_nodes import summarize, watching
 from slm_atlas.engines.weights import fill, held_bytes, kept_bytes
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import GIB, format_bytes
@@ -134,8 +136,7 @@ class Transformers(Partial):
         """
         if depth:
             raise EngineRefused("the engine 'transformers' does not prefill after a depth")
-        cache = transformers.DynamicCache(config=self._loaded().config)
-        return self._timed(list(tokens), cache)
+        return self._timed(list(tokens), self._empty_cache())
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
         """Append the tokens one at a time."""
@@ -156,6 +157,31 @@ class Transformers(Partial):
         # Some classes fill the cache they are given, others give back another.
         self._cache = getattr(output, self._cache_key, None) or cache
         return output.logits
+
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
+        """By `torch.profiler`, a pass at a time; what operators do is counted in two passes before, not timed.
+
+        The work of a token is that of the first after the prompt.
+
+        Raises:
+            EngineRefused: something is to stay in the cache.
+        """
+        if before:
+            raise EngineRefused("the engine 'transformers' does not prefill after a depth")
+        model = self._loaded()
+        read, tokens = torch.tensor([list(prompt)]), [torch.tensor([[token]]) for token in answer]
+        with watching(model) as watch:
+            whole = watch.count(partial(self._forward, read, self._empty_cache()))
+            work = watch.count(partial(self._forward, tokens[0], self._cache)) if tokens else {}
+            first = watch.time(partial(self._forward, read, self._empty_cache()), whole)
+            others = [watch.time(partial(self._forward, token, self._cache), work) for token in tokens]
+        prefill = summarize([first], whole, events=events)
+        return Profile(prefill=prefill, decode=summarize(others, work, events=events))
+
+    def _empty_cache(self) -> Any:  # noqa: ANN401  (a class of transformers)
+        return transformers.DynamicCache(config=self._loaded().config)
 
     def memory(self) -> MemoryReport:
         """Weights and buffers, and what the cache holds, some of it in the layers themselves."""

@@ -76,7 +76,7 @@ def group_peak(root: Path = ROOT) -> Reading:
         # In a container, the group named may lie outside of what is mounted; the container's own is the mount's root.
         folder = root / "sys/fs/cgroup" / controller
         for place in (folder / group.lstrip("/"), folder) if file else ():
-            value = _number(place / str(file))
+            value = number(place / str(file))
             if value is not None:
                 return Reading(value=value)
     return Reading(reason="the control group has no memory peak (it is the root group, or an old kernel's)")
@@ -104,7 +104,8 @@ def _on_linux(read: Callable[[], Reading]) -> Reading:
     return read() if sys.platform == "linux" else Reading(reason=f"{sys.platform} does not say")
 
 
-def _number(path: Path) -> int | None:
+def number(path: Path) -> int | None:
+    """The whole number that is all of a file; None where there is no such file, or no number (`max`) in it."""
     try:
         text = path.read_text().strip()
     except OSError:

@@ -23,6 +23,7 @@ import msgspec
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
 from slm_atlas.engines.base import (
+    Conversion,
     Engine,
     EngineInfo,
     FirstToken,
@@ -37,6 +38,7 @@ from slm_atlas.engines.base import (
     Score,
     ServerReport,
 )
+from slm_atlas.engines.cores import affinity, pin
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
 ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
@@ -55,6 +57,7 @@ class Worker:
         memory_limit_bytes: most bytes the child may map (mapped files count); None: no limit.
         spin: threads wait for each other in a busy loop, as llama.cpp's do by default. That is fastest on an idle
             machine, and slower by orders of magnitude where another program wants a core: for measuring time alone.
+        cores: logical cores to pin the engine's threads to, one each; None: the system places them.
 
     Raises:
         UserError: there is no such engine.
@@ -70,6 +73,7 @@ class Worker:
         deadline_s: float = 600.0,
         memory_limit_bytes: int | None = None,
         spin: bool = False,
+        cores: Sequence[int] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
@@ -81,7 +85,9 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the worker)
         self._child = _spawn(self._log, spin=spin)
         try:
-            self._info = self._call(msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes), EngineInfo)
+            pinned = None if cores is None else list(cores)
+            start = msg.Start(engine=engine, memory_limit_bytes=memory_limit_bytes, cores=pinned)
+            self._info = self._call(start, EngineInfo)
         except BaseException:
             self.close()
             raise
@@ -127,9 +133,12 @@ class Worker:
         """See `Engine.first_token`."""
         return self._call(msg.Answer(text=text), FirstToken)
 
-    def profile(self, prompt: Sequence[int], answer: Sequence[int], *, events: bool = False) -> Profile:
+    def profile(
+        self, prompt: Sequence[int], answer: Sequence[int], *, before: Sequence[int] = (), events: bool = False
+    ) -> Profile:
         """Where the time goes, node by node."""
-        return self._call(msg.ProfileNodes(prompt=list(prompt), answer=list(answer), events=events), Profile)
+        request = msg.ProfileNodes(prompt=list(prompt), answer=list(answer), before=list(before), events=events)
+        return self._call(request, Profile)
 
     def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
         """Log probabilities of continuations."""
@@ -143,6 +152,10 @@ class Worker:
     def multiply(self, product: Product) -> ProductReport:
         """Seconds of a matrix product, measured in the child."""
         return self._call(msg.Multiply(product=product), ProductReport)
+
+    def quantize(self, conversion: Conversion) -> None:
+        """Write a model file again in other types."""
+        self._call(msg.Quantize(conversion=conversion), type(None))
 
     def connect(self, name: str, url: str) -> ServerReport:
         """Find out how a server is asked."""
@@ -249,15 +262,22 @@ def _describe_exit(status: int) -> str:
 def serve(requests: IO[bytes], replies: IO[bytes]) -> None:
     """Answer requests until there are no more."""
     engine: Engine | None = None
+    granted: list[int] | None = None
     while (body := msg.read_frame(requests)) is not None:
         request = msgspec.msgpack.decode(body, type=msg.Request)
         try:
             if isinstance(request, msg.Start):
+                if request.cores is not None:
+                    pin(request.cores)
+                # Now: once its threads are bound, the engine's first thread speaks for itself alone.
+                granted = affinity()
                 engine = _make(request)
                 result: object = engine.describe()
             else:
                 assert engine is not None
                 result = _answer(engine, request)
+                if isinstance(result, LoadReport):
+                    result = msgspec.structs.replace(result, cores=granted)
             reply: msg.Reply = msg.Done(result=msgspec.Raw(msgspec.msgpack.encode(result)))
         except EngineRefused as refusal:
             reply = msg.Refused(cause=refusal.cause)
@@ -314,14 +334,17 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.decode(tokens)
         case msg.Answer(text=text):
             return engine.first_token(text)
-        case msg.ProfileNodes(prompt=prompt, answer=answer, events=events):
-            return engine.profile(prompt, answer, events=events)
+        case msg.ProfileNodes(prompt=prompt, answer=answer, before=before, events=events):
+            return engine.profile(prompt, answer, before=before, events=events)
         case msg.ScoreAll(prefix=prefix, continuations=continuations):
             return engine.score(prefix, continuations)
         case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
             return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
         case msg.Multiply(product=product):
             return engine.multiply(product)
+        case msg.Quantize(conversion=conversion):
+            engine.quantize(conversion)
+            return None
         case msg.Connect(name=name, url=url):
             return engine.connect(name, url)
         case msg.Respond(prompt=prompt, max_tokens=max_tokens):
@@ -333,6 +356,7 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
 def main() -> None:
     """Serve the parent; native code that prints to standard output prints to the log instead."""
     process.die_with_parent()
+    process.die_first()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Ctrl-C is the parent's to handle: it closes the pipe.

@@ -4,17 +4,21 @@ lm-eval itself (extra `eval`) is imported when a task runs; its model of ours is
 """
 
 from slm_atlas.evals.fingerprint import Fingerprint, task_fingerprint
+from slm_atlas.evals.registry import find_task
 from slm_atlas.evals.run import TaskResult, check_installed, evaluate_task
-from slm_atlas.evals.suites import Suite, SuiteTask, all_suites, suite
+from slm_atlas.evals.suites import Source, Suite, SuiteTask, all_suites, suite, with_shots
 
 __all__ = [
     "Fingerprint",
+    "Source",
     "Suite",
     "SuiteTask",
     "TaskResult",
     "all_suites",
     "check_installed",
     "evaluate_task",
+    "find_task",
     "suite",
     "task_fingerprint",
+    "with_shots",
 ]

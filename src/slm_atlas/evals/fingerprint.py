@@ -1,13 +1,16 @@
-"""Which version of a task this is, told from its files alone: no engine and no lm-eval is needed."""
+"""Which version of a task this is, told from its files alone: no engine is needed, and lm-eval is not imported."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from slm_atlas.evals.suites import Suite
+from slm_atlas.evals import longcontext
+from slm_atlas.evals.data import PartRows, read_task
+from slm_atlas.evals.definitions import Part, lm_eval_version, parts, read_definition
+from slm_atlas.evals.suites import Source, Suite, SuiteTask
 
 
 class Fingerprint(NamedTuple):
@@ -17,39 +20,48 @@ class Fingerprint(NamedTuple):
     """`metadata.version` of the task's definition."""
     data_hash: str
     """sha256 of the definition (prompt, metrics, filters) and all items; comments and layout do not count."""
+    items: int | None = None
+    """How many items there are; None where they are the Hub's."""
 
 
-def task_fingerprint(suite: Suite, task: str) -> Fingerprint:
-    """The version and the hash of a task.
+def task_fingerprint(suite: Suite, task: str, data: Path | None = None) -> Fingerprint:
+    """The version and the hash of a task; of its rows too, but those of the Hub, which are lm-eval's data set by name.
+
+    Args:
+        suite: the suite that has the task.
+        task: the task's name.
+        data: the user's folder of rows; None: the Hub.
 
     Raises:
-        UserError: the suite has no such task.
+        UserError: the suite has no such task, or its rows are missing or break the schema.
+        MissingExtra: the task is lm-eval's, which is not installed.
     """
-    return fingerprint(suite.folder, suite.task(task).name)
+    found = suite.task(task)
+    if found.source is Source.BUNDLED:
+        return fingerprint(suite.folder, found.name)
+    if found.source is Source.GENERATED:
+        return Fingerprint(longcontext.VERSION, _hash(longcontext.recipe(found)), longcontext.N_ITEMS)
+    rows = None if data is None else read_task(found, data)
+    return _of_lm_eval(found, parts(found), rows)
+
+
+def _of_lm_eval(task: SuiteTask, found: tuple[Part, ...], rows: dict[str, PartRows] | None) -> Fingerprint:
+    definitions = [part.definition for part in found]
+    number = str((definitions[0].get("metadata") or {}).get("version", "none"))
+    # The functions that definitions name are lm-eval's code: its version stands for them.
+    content = [lm_eval_version(), definitions, task.shots, rows]
+    return Fingerprint(number, _hash(content), None if rows is None else sum(len(r.evaluated) for r in rows.values()))
 
 
 def fingerprint(folder: Path, task: str) -> Fingerprint:
     """The version and the hash of the task defined by `<task>.yaml` in a folder."""
-    definition = _read_definition(folder / f"{task}.yaml")
+    definition = read_definition(folder / f"{task}.yaml")
     file = definition["dataset_kwargs"]["data_files"][definition["test_split"]]
     with (folder / file).open(encoding="utf-8") as lines:
         items = [json.loads(line) for line in lines if line.strip()]
-    canonical = json.dumps([definition, items], sort_keys=True, ensure_ascii=False)
-    return Fingerprint(
-        version=str(definition["metadata"]["version"]), data_hash=hashlib.sha256(canonical.encode()).hexdigest()
-    )
+    return Fingerprint(str(definition["metadata"]["version"]), _hash([definition, items]), len(items))
 
 
-def _read_definition(path: Path) -> dict[str, Any]:
-    """A task's YAML; a `!function module.name` stays the text it is."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """With lm-eval's one tag."""
-
-    def as_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-        return str(loader.construct_scalar(node))
-
-    Loader.add_constructor("!function", as_text)
-    definition: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    return definition
+def _hash(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

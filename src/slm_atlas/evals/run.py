@@ -6,19 +6,24 @@ import contextlib
 import importlib.util
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import msgspec
 
 from slm_atlas.engines import Engine, LoadReport, LoadSettings
-from slm_atlas.errors import EngineRefused, MissingExtra
+from slm_atlas.errors import EngineRefused, MissingExtra, UserError
 from slm_atlas.evals.fingerprint import task_fingerprint
+from slm_atlas.evals.results import prompts_hash, samples_of
 from slm_atlas.evals.suites import Suite, SuiteTask
+from slm_atlas.models.header import read_header
 from slm_atlas.store.records import Sample
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
     from slm_atlas.evals.lm import EngineLM, OnProgress
 
 
@@ -31,10 +36,12 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """Its version."""
     data_hash: str
     """sha256 of its definition and items; see `task_fingerprint`."""
+    prompts_hash: str
+    """sha256 of all that the model was asked; see `prompts_hash`."""
     loaded: LoadReport
     """What the engine granted."""
     samples: tuple[Sample, ...]
-    """The main metric of each item, with what stands behind it, then `acc_norm` where the task has it."""
+    """The main metric of each item, with what stands behind it, then every other metric of the task."""
     prefill_tokens_read: int
     """Prompt tokens read."""
     prefill_tokens_naive: int
@@ -58,36 +65,45 @@ def evaluate_task(
     task: str,
     *,
     limit: int | None = None,
+    data: Path | None = None,
+    allow_code: bool = False,
     on_progress: OnProgress | None = None,
 ) -> TaskResult:
-    """Load a model and evaluate it on a task; nothing is printed, and nothing is fetched.
+    """Load a model and evaluate it on a task; nothing is printed, and nothing is fetched but from the Hub.
 
     Args:
         engine: the engine; a worker, for real models.
         load: the model's file, and how it is loaded.
         suite: the suite that has the task.
         task: the task's name.
-        limit: the first so many items alone; None: all.
+        limit: only so many items, the first of each part in turn; None: all.
+        data: the user's folder of rows, for tasks of lm-eval's; None: the Hub.
+        allow_code: run what the model writes, in the sandbox, where the task judges code.
         on_progress: told the number of requests done and of all; an item has one request, or one a choice.
 
     Raises:
-        MissingExtra: lm-eval is not installed.
-        UserError: the suite has no such task, or the task asks for what the engines or the context cannot give.
+        MissingExtra: lm-eval, or what the task needs of it, is not installed.
+        OfflineError: the Hub does not answer.
+        UserError: the suite has no such task, its rows are not as they should be, or it asks for what the engines or
+            the context cannot give.
         EngineRefused: the engine declined, or its scores say nothing; a worker also raises what its death raises.
     """
     chosen = suite.task(task)
     check_installed()
     from slm_atlas.evals.lm import EngineLM
 
-    loaded = engine.load(load)
-    lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
-    samples = _samples(chosen, _evaluate(lm, suite, chosen, limit))
+    fingerprint = task_fingerprint(suite, task, data)
+    _refuse_untrained(load.path, chosen)
+    with _leave_for_code(chosen, allowed=allow_code):
+        loaded = engine.load(load)
+        lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
+        samples, asked = _evaluate(lm, suite, chosen, limit, data)
     _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
-    fingerprint = task_fingerprint(suite, task)
     return TaskResult(
         task=task,
         task_version=fingerprint.version,
         data_hash=fingerprint.data_hash,
+        prompts_hash=asked,
         loaded=loaded,
         samples=tuple(samples),
         prefill_tokens_read=lm.prefill.read,
@@ -97,54 +113,87 @@ def evaluate_task(
     )
 
 
-def _evaluate(lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None) -> list[dict[str, Any]]:
-    """What lm-eval logs of each item."""
+def _evaluate(
+    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None
+) -> tuple[list[Sample], str]:
+    """The samples of what lm-eval logs of each item, and the hash of what was asked."""
     with _quiet():
         from lm_eval.evaluator import evaluate
-        from lm_eval.tasks import TaskManager
 
-        manager = TaskManager(include_path=suite.folder, include_defaults=False)
-        found = evaluate(lm=lm, task_dict=manager.load([task.name]), limit=limit, bootstrap_iters=0)
-    logged: list[dict[str, Any]] = found["samples"][task.name]
-    return sorted(logged, key=lambda entry: entry["doc_id"])
+        from slm_atlas.evals.tasks import build
+
+        tasks = build(suite, task, lm.tok_encode, data)
+        chosen = first_items({name: len(built.eval_docs) for name, built in tasks.items()}, limit)
+        kept: dict[str, ConfigurableTask] = {name: tasks[name] for name in chosen}
+        found = evaluate(
+            lm=lm,
+            task_dict={"tasks": kept, "groups": {}, "group_map": {}},
+            samples=chosen,
+            bootstrap_iters=0,
+            confirm_run_unsafe_code=True,
+        )
+    asked = prompts_hash(instance for built in kept.values() for instance in built.instances)
+    return samples_of(task, kept, found["samples"]), asked
+
+
+@contextlib.contextmanager
+def _leave_for_code(task: SuiteTask, *, allowed: bool) -> Iterator[None]:
+    """Within: programs of the model may run in the sandbox, if the task needs that and the user said so.
+
+    Raises:
+        UserError: the user did not, or this machine cannot isolate them; nothing was loaded.
+    """
+    if not task.code:
+        yield
+        return
+    if not allowed:
+        raise UserError(f"{task.name} runs code that the model writes.", "slm eval ... --allow-code")
+    from slm_atlas.evals.code import allow_code, require_allowed
+
+    with allow_code():
+        require_allowed()
+        yield
+
+
+def first_items(sizes: Mapping[str, int], limit: int | None) -> dict[str, list[int]]:
+    """Which items of each part are evaluated: all, or the first of each part, then the second, up to a limit.
+
+    >>> first_items({"biology": 9, "law": 1, "virology": 9}, 4)
+    {'biology': [0, 1], 'law': [0], 'virology': [0]}
+    """
+    rounds = sorted((place, order, part) for order, part in enumerate(sizes) for place in range(sizes[part]))
+    taken = [(part, place) for place, _, part in rounds[:limit]]
+    return {part: found for part in sizes if (found := [place for name, place in taken if name == part])}
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence lm-eval's log below errors, and the bar it draws while it builds prompts: progress is shown elsewhere."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silence lm-eval's log and the Hub's below errors, and the bars drawn meanwhile: progress is shown elsewhere."""
+    import datasets
+
+    bars = datasets.is_progress_bar_enabled()
+    levels = {name: logging.getLogger(name).level for name in ("lm_eval", "huggingface_hub", "datasets")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
     try:
         with mock.patch("lm_eval.api.task.tqdm", lambda items, **_: items):
             yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
 
 
-def _samples(task: SuiteTask, logged: Sequence[dict[str, Any]]) -> list[Sample]:
-    metrics = dict.fromkeys([task.metric, "acc_norm"])
-    return [
-        Sample(
-            metric=metric,
-            index=entry["doc_id"],
-            value=float(entry[metric]),
-            scope=task.name,
-            item=entry["doc"]["id"],
-            detail=_detail(entry) if metric == task.metric else None,
-        )
-        for metric in metrics
-        for entry in logged
-        if metric in entry
-    ]
-
-
-def _detail(entry: dict[str, Any]) -> dict[str, Any]:
-    """What stands behind an item's score: log probabilities of its choices, or the text and the answer found in it."""
-    first = [responses[0] for responses in entry["resps"]]
-    if isinstance(first[0], str):
-        return {"target": entry["target"], "text": first[0], "answer": entry["filtered_resps"][0]}
-    return {"target": entry["target"], "logprobs": [logprob for logprob, _ in first]}
+def _refuse_untrained(path: str, task: SuiteTask) -> None:
+    """Refuse prompts longer than what the model was trained on: an answer there would cost much and say nothing."""
+    if task.length is None or not Path(path).is_file():
+        return
+    header = read_header(Path(path))
+    trained = header.metadata.get(f"{header.architecture}.context_length")
+    if isinstance(trained, int) and trained < task.length:
+        raise EngineRefused(f"the model was trained on {trained:,} tokens of context; the task needs {task.length:,}")
 
 
 def _refuse_void(logprobs: Sequence[float]) -> None:

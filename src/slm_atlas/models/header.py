@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from slm_atlas.errors import UserError
+from slm_atlas.errors import UnusableModel, UserError
 
 Value = int | float | bool | str | list["Value"] | None
 """A metadata value; None stands for a list that was skipped for its length."""
@@ -21,7 +21,14 @@ _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<
 _STRING, _ARRAY = 8, 9
 _MAX_LIST = 1024
 _MAX_STRING = 2**24
-_MAX_COUNT = 2**20
+_MAX_COUNT = 2**16
+"""Tensors, or keys: of a damaged header, not to be believed beyond this."""
+_MAX_ENTRIES = 2**22
+"""Of a list: sixteen times the largest vocabulary."""
+_MAX_NAME = 64
+"""Bytes of a tensor's name, its end included (`GGML_MAX_NAME`)."""
+_MAX_SIZE = 2**40
+"""Parameters of a tensor."""
 
 
 class TensorInfo(NamedTuple):
@@ -55,7 +62,8 @@ class Header(NamedTuple):
     @property
     def architecture(self) -> str:
         """`general.architecture`, or `unknown`."""
-        return str(self.metadata.get("general.architecture", "unknown"))
+        found = self.metadata.get("general.architecture")
+        return found if isinstance(found, str) and found.isprintable() and len(found) < _MAX_NAME else "unknown"
 
     @property
     def params(self) -> int:
@@ -95,7 +103,7 @@ def header_of(file: IO[bytes], name: str) -> Header:
     try:
         return _read(file)
     except (_Broken, UnicodeDecodeError) as error:
-        raise UserError(f"{name} is not a whole GGUF file: {error}.", "download or convert it again") from None
+        raise UnusableModel(f"{name} is not a whole GGUF file: {error}.", "download or convert it again") from None
 
 
 def _read(file: IO[bytes]) -> Header:
@@ -133,7 +141,7 @@ def _scalar(file: IO[bytes], form: str) -> int | float | bool:
 def _count(file: IO[bytes]) -> int:
     count = int(_scalar(file, "<Q"))
     if count > _MAX_COUNT:
-        raise _Broken(f"it claims {count} entries")
+        raise _Broken(f"it claims {count:,} entries")
     return count
 
 
@@ -151,6 +159,8 @@ def _value(file: IO[bytes], kind: int) -> Value:
     inner, count = int(_scalar(file, "<I")), int(_scalar(file, "<Q"))
     if inner == _ARRAY:
         raise _Broken("it has a list of lists")
+    if count > _MAX_ENTRIES:
+        raise _Broken(f"it claims a list of {count:,} entries")
     if count > _MAX_LIST:
         _skip(file, inner, count)
         return None
@@ -169,8 +179,12 @@ def _skip(file: IO[bytes], kind: int, count: int) -> None:
 
 def _tensor(file: IO[bytes]) -> TensorInfo:
     name, dimensions = _string(file), int(_scalar(file, "<I"))
+    if len(name.encode()) >= _MAX_NAME:
+        raise _Broken(f"a tensor's name has {len(name.encode()):,} bytes")
     if dimensions > 4:
-        raise _Broken(f"tensor {name} has {dimensions} dimensions")
+        raise _Broken(f"tensor {name!r} has {dimensions} dimensions")
     extents = [int(_scalar(file, "<Q")) for _ in range(dimensions)]
+    if not 0 < prod(extents) <= _MAX_SIZE:
+        raise _Broken(f"tensor {name!r} has the shape {' x '.join(map(str, reversed(extents)))}")
     kind, offset = int(_scalar(file, "<I")), int(_scalar(file, "<Q"))
     return TensorInfo(name, tuple(reversed(extents)), kind, offset)

@@ -29,6 +29,7 @@ from slm_atlas.catalog.architecture import (
 from slm_atlas.errors import UserError
 from slm_atlas.models.header import Header
 from slm_atlas.models.metadata import RUNNABLE
+from slm_atlas.units import MOST_TOKENS
 
 CONSTANTS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors that converters add to some files: constants, not parameters."""
@@ -79,7 +80,7 @@ class _File:
             layers=self._layers,
             hidden=self._whole("embedding_length"),
             vocab=vocab,
-            context=self._whole("context_length"),
+            context=self._context(),
             attention=attention,
             ffn=self._ffn(),
             norm=self._norm(parallel),
@@ -89,6 +90,12 @@ class _File:
             mixer=self._mixer(),
             multipliers=self._multipliers(),
         )
+
+    def _context(self) -> int:
+        context = self._whole("context_length")
+        if not 0 < context <= MOST_TOKENS:
+            raise UserError(f"The file claims a context of {context:,} tokens.", "convert it again")
+        return context
 
     # ---- attention -------------------------------------------------------------------------------------------------
 

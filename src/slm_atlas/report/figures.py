@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -68,7 +68,46 @@ def figures(rows: Sequence[Row]) -> list[Figure]:
     return [figure for figure in found if figure is not None]
 
 
-def labels(rows: Sequence[Row]) -> list[str]:
+class Labelled(Protocol):
+    """What is measured in one way, and can be told apart from others: a row, or a profile."""
+
+    @property
+    def name(self) -> str:
+        """The name shown."""
+        ...
+
+    @property
+    def artifact(self) -> str:
+        """sha256 of the file."""
+        ...
+
+    @property
+    def quantization(self) -> str:
+        """The label of its types."""
+        ...
+
+    @property
+    def forged(self) -> bool:
+        """Random weights."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it was measured."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Id of the machine."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """Engine, version and build."""
+        ...
+
+
+def labels(rows: Sequence[Labelled]) -> list[str]:
     """A name for each row that no other row has, with as little beside the model's name as tells them apart."""
     names = [row.name for row in rows]
     apart = (
@@ -209,4 +248,5 @@ def _score_rows(row: Row, label: str) -> list[dict[str, Any]]:
             "chance": None if score.chance is None else 100 * score.chance,
         }
         for task, score in sorted(row.scores.items())
+        if score.is_share
     ]

@@ -16,10 +16,15 @@ from slm_atlas import stats
 from slm_atlas.errors import UserError
 from slm_atlas.insights import claims, frame
 from slm_atlas.insights.frame import Dataset
+from slm_atlas.insights.profiles import Profile, profiles
 from slm_atlas.report import tables
+from slm_atlas.report.contexts import context_figure, context_table
 from slm_atlas.report.figures import Figure, figures
 from slm_atlas.report.files import PNG_SCALE, write
 from slm_atlas.report.paper_costs import paper_figure
+from slm_atlas.report.paper_quantization import quantization_figure
+from slm_atlas.report.sustained_figure import sustained_figure
+from slm_atlas.report.time_figures import profile_figures
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
@@ -38,10 +43,11 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     Raises:
         UserError: the folder cannot be written.
     """
-    rows = frame.rows(dataset)
-    drawn = [*figures(rows), *filter(None, [paper_figure(rows)])]
+    rows, times = frame.rows(dataset), profiles(dataset)
+    single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
+    drawn = [*figures(rows), *filter(None, single), *profile_figures(times)]
     pictures = {figure.name: vl_convert.vegalite_to_svg(figure.exported()) for figure in drawn}
-    page = _render(dataset, rows, drawn, pictures, title)
+    page = _render(dataset, rows, times, drawn, pictures, title)
     try:
         for figure in drawn:
             picture = pictures[figure.name]
@@ -54,7 +60,14 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     return folder / "index.html"
 
 
-def _render(dataset: Dataset, rows: list[frame.Row], drawn: list[Figure], pictures: dict[str, str], title: str) -> str:
+def _render(
+    dataset: Dataset,
+    rows: list[frame.Row],
+    times: list[Profile],
+    drawn: list[Figure],
+    pictures: dict[str, str],
+    title: str,
+) -> str:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
@@ -62,7 +75,12 @@ def _render(dataset: Dataset, rows: list[frame.Row], drawn: list[Figure], pictur
     return pages.get_template("index.html").render(
         title=title,
         facts=tables.summary(dataset, rows, found),
-        tables=[tables.cost_table(rows), tables.score_table(rows)],
+        tables=[
+            tables.cost_table(rows),
+            tables.score_table(rows),
+            context_table(rows),
+            tables.time_table(times),
+        ],
         figures=drawn,
         pictures=pictures,
         specs={figure.name: figure.spec for figure in drawn},

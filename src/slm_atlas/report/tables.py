@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from slm_atlas import units
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.claims import Finding
-from slm_atlas.insights.frame import Dataset, Row, failure, shape
+from slm_atlas.insights.frame import Dataset, Row, failure
+from slm_atlas.insights.profiles import Breakdown, Profile
 from slm_atlas.report.figures import labels
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind
+from slm_atlas.store.stops import shape
 
 Format = Callable[[float], str]
 
@@ -136,8 +138,16 @@ def _cost_line(row: Row, label: str, costs: Mapping[str, tuple[str, Format]]) ->
         _speed(row, "prefill"),
         _speed(row, "decode"),
         *(_cost(row, metric, shown) for metric, (_, shown) in costs.items()),
-        Cell(str(row.n_runs), (f"of {of}",) if of != row.n_runs else (), row.n_runs),
+        Cell(str(row.n_runs), ((f"of {of}",) if of != row.n_runs else ()) + _ended(row), row.n_runs),
     ]
+
+
+def _ended(row: Row) -> tuple[str, ...]:
+    """What ended its runs, and how many of them replace others."""
+    found = [] if row.stop is None else [row.stop.words]
+    found += [f"{row.disturbed} disturbed"] if row.disturbed else []
+    found += [f"{row.set_aside} repeated, the disturbed ones set aside"] if row.set_aside else []
+    return tuple(found)
 
 
 def score_table(rows: Sequence[Row]) -> Table:
@@ -154,12 +164,48 @@ def score_table(rows: Sequence[Row]) -> Table:
     return Table("What they can do", columns, lines)
 
 
+def time_table(profiles: Sequence[Profile]) -> Table:
+    """Where the time goes: a line a profile and phase, the share of each part of the model."""
+    measured = [each for each in profiles if each.phases]
+    parts = list(dict.fromkeys(line.label for each in measured for of in each.phases.values() for line in of.parts))
+    columns = ["Model", "Phase", "Takes", *(part.replace("_", " ") for part in parts), "With nodes timed", "Runs"]
+    lines = [
+        [Cell(f"{label}: {phase}", (found.quantization,), label.lower()), *_time_cells(phase, of, parts, found.n_runs)]
+        for found, label in zip(measured, labels(measured), strict=True)
+        for phase, of in found.phases.items()
+    ]
+    return Table("Where their time goes", columns, lines)
+
+
+def _time_cells(phase: str, of: Breakdown, parts: Sequence[str], n_runs: int) -> list[Cell]:
+    share = {line.label: line.share for line in of.parts}
+    return [
+        Cell(phase, (), phase),
+        Cell(units.format_seconds(of.plain_s.value), (interval(of.plain_s, units.format_seconds),), of.plain_s.value),
+        *(_percent(share.get(part)) for part in parts),
+        Cell(f"{of.overhead.value:.2f} times", (), of.overhead.value),
+        Cell(str(n_runs), (), n_runs),
+    ]
+
+
+def _percent(share: Estimate | None) -> Cell:
+    if share is None:
+        return Cell(NOT_MEASURED)
+    return Cell(f"{share.value:.1%}", (interval(share, "{:.1%}".format),), share.value)
+
+
 def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
     return (
-        Cell(label, ("random weights" if row.forged else "real weights",), label.lower()),
+        Cell(label, (_weights(row),), label.lower()),
         _params(row),
         Cell(row.quantization, (), row.quantization),
     )
+
+
+def _weights(row: Row) -> str:
+    if row.forged:
+        return "random weights"
+    return f"real weights, with the losses of {' and '.join(row.losses)}" if row.losses else "real weights"
 
 
 def _params(row: Row) -> Cell:
@@ -197,8 +243,9 @@ def _score(row: Row, task: str) -> Cell:
     if score is None:
         failed = next((str(failed.outcome) for failed in row.failures if failed.task == task), "not measured")
         return Cell(NOT_MEASURED, (failed,))
-    value = score.estimate.value
-    return Cell(f"{value:.0%}", (interval(score.estimate, "{:.0%}".format), f"{score.estimate.n} items"), value)
+    value, shown = score.estimate.value, "{:.0%}".format if score.is_share else "{:.3g}".format
+    unit = () if score.is_share else (score.metric.replace("_", " "),)
+    return Cell(shown(value), (*unit, interval(score.estimate, shown), f"{score.estimate.n} items"), value)
 
 
 def interval(estimate: Estimate, shown: Format) -> str:
@@ -231,7 +278,7 @@ def machines(dataset: Dataset) -> list[Machine]:
 
 
 def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
-    costs = [run for run in runs if run.kind is RunKind.BENCH]
+    costs = [run for run in runs if run.kind is not RunKind.EVAL]
     started = sorted(run.started_at for run in runs)
     took = units.format_seconds(sum(run.elapsed_s for run in runs))
     noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
@@ -316,7 +363,7 @@ def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) 
     """The report in a few lines."""
     if not dataset.runs:
         return []
-    files = {row.artifact: row.forged for row in rows}
+    files = {run.artifact: dataset.artifacts[run.artifact].forged for run in dataset.runs}
     failed = len(failed_runs(dataset))
     verdicts = Counter(str(finding.verdict) for finding in findings)
     facts = [

@@ -1,15 +1,20 @@
-"""Where the time of inference goes, as the survey's Figure 10 shows it: stacked shares, by part and by operator."""
+"""Where the time of inference goes, as the survey's Figure 10 shows it: stacked shares, by part and by operator.
+
+The survey's operators are kernels of CUDA, ours are operations of a graph, of which one kernel may do several and
+several kernels one. So they are compared by kind, coarse enough that each of both belongs to one (`KINDS`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from slm_atlas.catalog import paper
+from slm_atlas.catalog import paper as survey
+from slm_atlas.insights.profiles import Line, Profile
 from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
-from slm_atlas.report.figures import Figure
+from slm_atlas.report.figures import Figure, labels
 
 PART_COLORS = {
     "embedding": "#7b5a3a",
@@ -27,7 +32,59 @@ PAPER = "paper"
 """The source of the survey's own numbers."""
 MEASURED = "here"
 """The source of what was measured."""
+KINDS = {
+    "matrix products": (
+        "MUL_MAT", "MUL_MAT_ID", "FLASH_ATTN_EXT", "mul_mat_vec_q", "quantize_q8_1", "gemm", "aten::mm", "aten::addmm",
+        "aten::bmm", "aten::_scaled_dot_product_flash_attention_for_cpu", "aten::linear", "aten::matmul",
+    ),
+    "sums and products of elements": ("ADD", "SUB", "MUL", "DIV", "k_bin_bcast", "aten::add", "aten::mul"),
+    "copies": ("CPY", "CONT", "DUP", "SET_ROWS", "cpy_f32_f16", "aten::copy_", "aten::cat", "aten::clone"),
+}  # fmt: skip
+"""Kinds of operators, and which belong there: llama.cpp's, the survey's kernels, PyTorch's."""
 _OPERATORS = 5
+_COLUMNS = 3
+_CAPTION = "Medians over processes of the shares of the compute graph's nodes, each timed by itself."
+
+
+def profile_figures(found: Sequence[Profile], *, paper: bool = True) -> list[Figure]:
+    """By part and by operator; with the survey's bars beside ours where it shows a model of ours, by kind as well.
+
+    Args:
+        found: profiles; those of which no run ended well are left out.
+        paper: draw the survey's.
+    """
+    measured = [each for each in found if each.phases]
+    if not measured:
+        return []
+    names = dict(zip(labels(measured), (each.name for each in measured), strict=True))
+    lines = dict(zip(names, measured, strict=True))
+    shown = {label: name for label, name in names.items() if paper and name in survey.fig10().parts}
+    figures = [
+        part_figure(_rows(lines, "parts") + paper_rows(shown, survey.fig10().parts), _caption(shown)),
+        operator_figure(_rows(lines, "operators"), _CAPTION),
+    ]
+    if shown:
+        ours = _rows({label: lines[label] for label in shown}, "operators")
+        figures.append(kind_figure(ours + paper_rows(shown, survey.fig10().kernels), _caption(shown)))
+    return figures
+
+
+def _caption(shown: Mapping[str, str]) -> str:
+    return f"{_CAPTION} Pale: the survey's Figure 10, measured on a GPU." if shown else _CAPTION
+
+
+def _rows(profiles: Mapping[str, Profile], group: str) -> list[dict[str, Any]]:
+    return [
+        {"model": label, "source": MEASURED, "phase": name, **_share(line)}
+        for label, found in profiles.items()
+        for name, phase in found.phases.items()
+        for line in getattr(phase, group)
+    ]
+
+
+def _share(line: Line) -> dict[str, Any]:
+    share = line.share
+    return {"label": line.label, "share": share.value, "low": share.low, "high": share.high, "n": share.n}
 
 
 def part_figure(rows: Rows, caption: str) -> Figure:
@@ -58,6 +115,23 @@ def operator_figure(rows: Rows, caption: str) -> Figure:
     return _figure("profile-operators", "Share of the time, by operator", caption, _with_rest(rows, names), colors)
 
 
+def kind_figure(rows: Rows, caption: str) -> Figure:
+    """Figure 10b as far as ours and the survey's can be compared: shares by kind of operator.
+
+    Args:
+        rows: as of `part_figure`.
+        caption: how they were measured.
+    """
+    kinds = {op: kind for kind, ops in KINDS.items() for op in ops}
+    sums: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        kind = kinds.get(row["label"], REST)
+        bar = (row["model"], row["phase"], row["source"], kind)
+        sums.setdefault(bar, {**row, **_NO_INTERVAL, "label": kind, "share": 0.0})["share"] += row["share"]
+    colors = dict(zip([*KINDS, REST], [*COLORS[: len(KINDS)], GREY], strict=True))
+    return _figure("profile-kinds", "Share of the time, by kind of operator", caption, list(sums.values()), colors)
+
+
 def _with_rest(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of these names, and one for all others of the same bar; of a sum no interval is known."""
     kept = [dict(row) for row in rows if row["label"] in names]
@@ -69,13 +143,19 @@ def _with_rest(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
     return kept + list(rest.values())
 
 
-def paper_rows(models: Sequence[str]) -> list[dict[str, Any]]:
-    """The survey's Figure 10a of these models, as far as it shows them."""
+def paper_rows(
+    models: Mapping[str, str], bars: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> list[dict[str, Any]]:
+    """The survey's bars of some models, as far as it shows them.
+
+    Args:
+        models: the survey's name of each, by the label it has in the figure.
+        bars: `parts` or `kernels` of the survey's Figure 10.
+    """
     return [
-        {"model": model, "phase": phase, "source": PAPER, "label": part, "share": share, **_NO_INTERVAL}
-        for model, phases in paper.figure(10)["fig10a_by_part"].items()
-        if model in models
-        for phase, shares in phases.items()
+        {"model": label, "phase": phase, "source": PAPER, "label": part, "share": share, **_NO_INTERVAL}
+        for label, name in models.items()
+        for phase, shares in bars.get(name, {}).items()
         for part, share in shares.items()
     ]
 
@@ -108,7 +188,7 @@ def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
         text = base.transform_filter("datum.share >= 0.03").mark_text(color="white", fontSize=11)
         named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"))
         panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
-    return finished(alt.hconcat(*panels, spacing=36).properties(title=title))
+    return finished(alt.concat(*panels, columns=_COLUMNS, spacing=36).properties(title=title))
 
 
 _TWO_LINES = "split(datum.label, ', ')"

@@ -74,6 +74,7 @@ _ARTIFACT_COLUMNS = (
     "quantization",
     "params",
     "size_bytes",
+    "requantized_from",
 )
 _HOST_COLUMNS = ("cpu", "arch", "cores", "memory_bytes", "system")
 _SAMPLE_COLUMNS = ("metric", "scope", "item", "index", "value")

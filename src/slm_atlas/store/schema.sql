@@ -97,7 +97,11 @@ ALTER TABLE artifact RENAME COLUMN params_or_null TO params;
 ALTER TABLE artifact RENAME COLUMN size_or_null TO size_bytes;
 CREATE TRIGGER artifact_no_update BEFORE UPDATE ON artifact BEGIN SELECT RAISE(ABORT, 'artifact is append-only'); END;
 
--- migration 3: answers of an evaluation in flight, so that one that was killed goes on where it was
+-- migration 3: a file made from another has that one's losses too
+
+ALTER TABLE artifact ADD COLUMN requantized_from TEXT;
+
+-- migration 4: answers of an evaluation in flight, so that one that was killed goes on where it was
 
 -- No run refers to them: a task that ended has all of it in its samples.
 CREATE TABLE answer (

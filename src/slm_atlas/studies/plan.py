@@ -13,38 +13,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slm_atlas.bench import BenchSettings
-from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
+from slm_atlas.anatomy.cache import KV_TYPE_BYTES
+from slm_atlas.bench import BenchSettings, fitting_context, misfit
+from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROFILE_VERSION, PROFILED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
-from slm_atlas.evals import suite as find_suite
-from slm_atlas.evals import task_fingerprint
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Host, RunKind
+from slm_atlas.studies.evaluations import EvalTarget, select, settings_of
 from slm_atlas.studies.schema import Study
 from slm_atlas.studies.subjects import Subject
 
 
-class EvalTarget(NamedTuple):
-    """What an evaluation cell evaluates."""
-
-    suite: str
-    """The suite's name."""
-    task: str
-    """The task's name."""
-    context: int
-    """Tokens of context."""
-    limit: int | None
-    """Only so many items; None: all."""
-
-
 class Cell(NamedTuple):
-    """One run to make: of costs (`target` is settings) or of one task."""
+    """One run to make: of costs or of where the time goes (`target` is settings), or of one task."""
 
     key: str
     """The key it is stored under."""
     kind: RunKind
-    """Cost or capability."""
+    """Cost, profile or capability."""
     subject: Subject
     """The file."""
     target: BenchSettings | EvalTarget
@@ -53,17 +40,41 @@ class Cell(NamedTuple):
     """All that determines the result, as it is stored."""
     replicate: int
     """Which repetition."""
+    block: int = 0
+    """The block it is made in, of costs."""
+    first: bool = False
+    """It is of the first arm, which ratios are made to."""
 
     @property
     def label(self) -> str:
         """What runs, as people see it."""
         if isinstance(self.target, EvalTarget):
             return f"{self.subject.label}: {self.target.task}"
-        return f"{self.subject.label}: run {self.replicate + 1}"
+        what = "profile" if self.kind is RunKind.PROFILE else "run"
+        return f"{self.subject.label}: {what} {self.replicate + 1}"
+
+
+def check(study: Study, engine: str) -> None:
+    """That a study can be run at all, before a file is made for it.
+
+    An arm whose tokens do not fit its context is a recorded refusal where others do fit: a sweep of contexts and depths
+    has such corners.
+
+    Raises:
+        UserError: what is varied is no setting, a type is unknown, or no arm fits its context.
+    """
+    for name in {arm.kv_type for arm in study.arms()} - KV_TYPE_BYTES.keys():
+        raise UserError(f"There is no KV cache type '{name}'.", f"one of {', '.join(KV_TYPE_BYTES)}")
+    problems = [None if "context" in IGNORED.get(engine, ()) else misfit(arm) for arm in study.arms()]
+    if (study.runs or study.profile_runs) and all(problems):
+        first = str(problems[0])
+        raise UserError(
+            f"{first[0].upper()}{first[1:]}.", f"--context {max(fitting_context(arm) for arm in study.arms())}"
+        )
 
 
 def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> list[Cell]:
-    """All cells of a study, in the order in which they are run: costs in blocks, then tasks.
+    """All cells of a study, in the order in which they are run: costs in blocks, then profiles in blocks, then tasks.
 
     What is named twice, or is the same file under two names, is measured once.
 
@@ -71,21 +82,24 @@ def plan(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineIn
         UserError: a setting means nothing to the engine.
     """
     _check_ignored(study, engine)
-    cells = [*_bench_cells(study, subjects, host, engine), *_eval_cells(study, subjects, host, engine)]
+    made = (cells(study, subjects, host, engine) for cells in (_bench_cells, _profile_cells, _eval_cells))
+    cells = [cell for each in made for cell in each]
     return list({cell.key: cell for cell in reversed(cells)}.values())[::-1]
 
 
 def _check_ignored(study: Study, engine: EngineInfo) -> None:
     """A setting that would be ignored is refused: nobody shall believe that it was measured."""
+    if study.profile_runs and engine.name == "endpoint":
+        raise UserError("A server does not tell where the time goes.", f"slm bench {study.models[0].model}")
     default, arms = BenchSettings(), study.arms()
     for name in IGNORED.get(engine.name, ()):
         if any(getattr(arm, name) != getattr(default, name) for arm in arms):
-            option = f"--{name.removesuffix('_bytes').replace('_', '-')}"
+            option = f"--{name.removesuffix('_bytes').removesuffix('_s').replace('_', '-')}"
             raise UserError(f"{option} means nothing to the engine {engine.name}.", f"leave {option} out")
 
 
 def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
-    arms = [(subject, settings) for settings in study.arms() for subject in subjects]
+    arms = [(subject, _threaded(settings, subject)) for settings in study.arms() for subject in subjects]
     # The first arm is measured twice a block: how far it differs from itself is the noise floor.
     twin = arms[:1] if study.noise_floor else []
     ignored = IGNORED.get(engine.name, ())
@@ -96,27 +110,42 @@ def _bench_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: 
         for (subject, settings), number in block:
             asked = {name: value for name, value in msgspec.to_builtins(settings).items() if name not in ignored}
             stored = {**asked, "protocol": PROTOCOL_VERSION}
-            if not settings.energy:
-                # The pass comes after all others: with it or without, a run is the same.
-                stored.pop("energy", None)
+            for extra in EXTRA_PASSES:
+                if not getattr(settings, extra):
+                    stored.pop(extra, None)
+            if not settings.pin:
+                # Runs of older versions, which knew no such setting, are of the same measurement.
+                stored.pop("pin", None)
             key = _key(RunKind.BENCH, subject, host, engine, stored, number)
-            yield Cell(key, RunKind.BENCH, subject, settings, stored, number)
+            first = (subject, settings) == arms[0]
+            yield Cell(key, RunKind.BENCH, subject, settings, stored, number, replicate, first)
+
+
+def _threaded(settings: BenchSettings, subject: Subject) -> BenchSettings:
+    """The settings with the model's own number of threads, where that was looked for."""
+    return settings if subject.knee is None else msgspec.structs.replace(settings, threads=subject.knee.threads)
+
+
+def _profile_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
+    arms = [(subject, _threaded(settings, subject)) for settings in study.arms() for subject in subjects]
+    names = [name for name in PROFILED if name not in IGNORED.get(engine.name, ())]
+    for replicate in range(study.profile_runs):
+        block = list(arms)
+        random.Random(f"{study.name} profile {replicate}").shuffle(block)
+        for subject, settings in block:
+            stored = {name: getattr(settings, name) for name in names} | {"protocol": PROFILE_VERSION}
+            key = _key(RunKind.PROFILE, subject, host, engine, stored, replicate)
+            yield Cell(key, RunKind.PROFILE, subject, settings, stored, replicate)
 
 
 def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: EngineInfo) -> Iterator[Cell]:
+    known: dict[EvalTarget, dict[str, Any]] = {}
     for subject in subjects:
-        for suite in map(find_suite, subject.suites):
-            for task in suite.tasks:
-                target = EvalTarget(suite.name, task.name, study.eval_context, study.limit)
-                fingerprint = task_fingerprint(suite, task.name)
-                settings = {
-                    **target._asdict(),
-                    "task_version": fingerprint.version,
-                    "data_hash": fingerprint.data_hash,
-                    "chance": task.chance,
-                }
-                key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
-                yield Cell(key, RunKind.EVAL, subject, target, settings, 0)
+        for target in select(study, subject.model).targets:
+            # Its rows are read and hashed once, however many models there are.
+            settings = known[target] if target in known else known.setdefault(target, settings_of(target))
+            key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
+            yield Cell(key, RunKind.EVAL, subject, target, settings, 0)
 
 
 def _key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from importlib import resources
 from itertools import product
@@ -14,6 +15,7 @@ from msgspec import Meta
 from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings
 from slm_atlas.errors import UserError
+from slm_atlas.store.stops import PrecisionOf
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,9 +28,11 @@ class StudyModel(Struct, frozen=True):
     model: str
     """A catalogue id, a path, `pypi:NAME` or `hf:OWNER/REPO/FILE`."""
     quantization: Quantization | None = None
-    """What a catalogue id is forged as."""
+    """What a catalogue id is forged as, or a file requantized to; None: the default, or the file as it is."""
     suites: tuple[str, ...] = ()
     """Suites of tasks to evaluate it on."""
+    tasks: tuple[str, ...] = ()
+    """Tasks to evaluate it on beside those: of a suite, or any of lm-eval's by name."""
 
 
 class Precision(Struct, frozen=True):
@@ -36,6 +40,8 @@ class Precision(Struct, frozen=True):
 
     half_width: Annotated[float, Meta(gt=0)] = 0.05
     """Relative half-width of the 95 % interval of prefill and decode."""
+    of: PrecisionOf = PrecisionOf.ARM
+    """Whose interval: each arm's own, or that of its ratio to the first arm."""
     min_runs: Annotated[int, Meta(ge=4)] = 5
     """Runs before it is first asked."""
 
@@ -53,6 +59,8 @@ class Study(Struct, frozen=True):
     """What is measured."""
     runs: Annotated[int, Meta(ge=0)] = 5
     """Fresh processes a model, the statistical unit of costs; 0: no costs are measured."""
+    profile_runs: Annotated[int, Meta(ge=0)] = 0
+    """Fresh processes a model whose time is split by part and operator; 0: none are."""
     bench: BenchSettings = BenchSettings()
     """How a run measures costs."""
     sweep: dict[str, tuple[int | bool | str | None, ...]] = {}
@@ -61,12 +69,26 @@ class Study(Struct, frozen=True):
     """Measure the first arm twice a block, so that it is seen how far an arm differs from itself (A/A)."""
     precision: Precision | None = None
     """When to stop before all runs are done; None: not before."""
+    budget_s: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds that the runs of costs may take, resumed ones included: no block is begun after that; None: no limit."""
+    repeat: bool = True
+    """Repeat a block in which something disturbed a run, half of all blocks at most; the disturbed runs are kept."""
+    knee: bool = False
+    """Find for each model the fewest threads that are about as fast as any, and measure it with so many."""
+    oversubscribe: bool = False
+    """Allow more threads than there are cores."""
     disk_bytes: Annotated[int, Meta(gt=0)] | None = None
-    """Forge and measure in groups of models whose files take no more than this, and remove each group's files."""
-    eval_context: int = 2048
+    """Measure in groups of models whose files made here take no more than this, and remove each group's files."""
+    eval_context: Annotated[int, Meta(ge=1)] = 2048
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
+    shots: Annotated[int, Meta(ge=0)] | None = None
+    """Worked examples before each question, of all tasks of lm-eval's; None: each task's own number."""
+    data: str | None = None
+    """Folder of rows for tasks of lm-eval's, `DIR/<task>/<split>.jsonl`; None: `$SLM_ATLAS_DATA`, else the Hub."""
+    allow_code: bool = False
+    """Evaluate coding tasks, too: they run what the model writes, in a sandbox."""
 
     def arms(self) -> tuple[BenchSettings, ...]:
         """The settings of every arm: the study's, with each combination of what is varied.
@@ -80,7 +102,22 @@ class Study(Struct, frozen=True):
             return tuple(msgspec.convert({**base, **values}, BenchSettings) for values in varied)
         except msgspec.ValidationError as error:
             known = ", ".join(BenchSettings.__struct_fields__)
-            raise UserError(f"The sweep of {self.name}: {error}.", f"vary one of {known}") from None
+            raise UserError(f"The sweep of {self.name}: {error}.", f"vary one of {known}, within its limits") from None
+
+
+def on_model(study: Study, model: str) -> Study:
+    """A study of one model in several quantizations, made one of another model: the same arms, in a report of its own.
+
+    Raises:
+        UserError: it is a study of several models.
+    """
+    named = {found.model for found in study.models}
+    if len(named) > 1:
+        raise UserError(f"The study {study.name} compares {len(named)} models.", f"slm bench {model}")
+    models = tuple(msgspec.structs.replace(found, model=model) for found in study.models)
+    # The name is that of the report's folder as well.
+    name = f"{study.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', model).strip('-')}"
+    return msgspec.structs.replace(study, name=name, title=f"{study.title} ({model})", models=models)
 
 
 def builtin_names() -> list[str]:
