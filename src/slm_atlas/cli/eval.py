@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 @click.option("--suite", "suites", multiple=True, default=("smoke",), show_default=True, help="Suite; may be repeated.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first items of each task.")
 @click.option("--context", default=2048, show_default=True, help="Tokens of context.")
+@click.option(
+    "--shots-order",
+    type=click.Choice(["lm-eval", "fixed"]),
+    default="lm-eval",
+    show_default=True,
+    help="Worked examples: lm-eval's own for each question, or the same for all (fastest).",
+)
 @engine_option
 @retry_option
 @json_option
@@ -29,6 +36,7 @@ def command(
     suites: tuple[str, ...],
     limit: int | None,
     context: int,
+    shots_order: str,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -39,7 +47,7 @@ def command(
     was evaluated before is not evaluated again.
     """
     from slm_atlas import catalog
-    from slm_atlas.evals import suite
+    from slm_atlas.evals import ShotsOrder, suite
     from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
@@ -55,6 +63,7 @@ def command(
         runs=0,
         eval_context=context,
         limit=limit,
+        shots_order=ShotsOrder(shots_order),
     )
     dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)
     if not json:

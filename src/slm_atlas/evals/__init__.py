@@ -3,18 +3,25 @@
 lm-eval itself (extra `eval`) is imported when a task runs; its model of ours is `slm_atlas.evals.lm.EngineLM`.
 """
 
+from slm_atlas.evals.answers import Answer, Answers, Told
 from slm_atlas.evals.fingerprint import Fingerprint, task_fingerprint
-from slm_atlas.evals.run import TaskResult, check_installed, evaluate_task
+from slm_atlas.evals.run import TaskResult, check_installed, evaluate_task, work_notes
+from slm_atlas.evals.shots import ShotsOrder
 from slm_atlas.evals.suites import Suite, SuiteTask, all_suites, suite
 
 __all__ = [
+    "Answer",
+    "Answers",
     "Fingerprint",
+    "ShotsOrder",
     "Suite",
     "SuiteTask",
     "TaskResult",
+    "Told",
     "all_suites",
     "check_installed",
     "evaluate_task",
     "suite",
     "task_fingerprint",
+    "work_notes",
 ]

@@ -12,9 +12,11 @@ from unittest import mock
 
 import msgspec
 
-from slm_atlas.engines import Engine, LoadReport, LoadSettings
+from slm_atlas.engines import Engine, LoadReport, LoadSettings, Work
 from slm_atlas.errors import EngineRefused, MissingExtra
+from slm_atlas.evals.answers import Answers
 from slm_atlas.evals.fingerprint import task_fingerprint
+from slm_atlas.evals.shots import ShotsOrder, fix_shots
 from slm_atlas.evals.suites import Suite, SuiteTask
 from slm_atlas.store.records import Sample
 
@@ -35,10 +37,10 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine granted."""
     samples: tuple[Sample, ...]
     """The main metric of each item, with what stands behind it, then `acc_norm` where the task has it."""
-    prefill_tokens_read: int
-    """Prompt tokens read."""
-    prefill_tokens_naive: int
-    """Prompt tokens that one reading of the whole prompt a request would take."""
+    work: Work
+    """What the engine did; answers of an earlier run are not in it."""
+    reused: int
+    """Requests that an earlier run had answered."""
     truncated: int
     """Prompts that lost their beginning, being longer than the context."""
     spanned: int
@@ -58,6 +60,8 @@ def evaluate_task(
     task: str,
     *,
     limit: int | None = None,
+    shots_order: ShotsOrder = ShotsOrder.LM_EVAL,
+    answers: Answers | None = None,
     on_progress: OnProgress | None = None,
 ) -> TaskResult:
     """Load a model and evaluate it on a task; nothing is printed, and nothing is fetched.
@@ -68,6 +72,8 @@ def evaluate_task(
         suite: the suite that has the task.
         task: the task's name.
         limit: the first so many items alone; None: all.
+        shots_order: how worked examples are chosen.
+        answers: keeps answers between runs; None: they are not kept.
         on_progress: told the number of requests done and of all; an item has one request, or one a choice.
 
     Raises:
@@ -77,11 +83,12 @@ def evaluate_task(
     """
     chosen = suite.task(task)
     check_installed()
-    from slm_atlas.evals.lm import EngineLM
+    from slm_atlas.evals.lm import EngineLM, call_tokens
 
     loaded = engine.load(load)
-    lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
-    samples = _samples(chosen, _evaluate(lm, suite, chosen, limit))
+    tokens = call_tokens(loaded.model_params)
+    lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
+    samples = _samples(chosen, _evaluate(lm, suite, chosen, limit, shots_order))
     _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
     fingerprint = task_fingerprint(suite, task)
     return TaskResult(
@@ -90,21 +97,38 @@ def evaluate_task(
         data_hash=fingerprint.data_hash,
         loaded=loaded,
         samples=tuple(samples),
-        prefill_tokens_read=lm.prefill.read,
-        prefill_tokens_naive=lm.prefill.naive,
+        work=lm.work,
+        reused=lm.reused,
         truncated=lm.truncated,
         spanned=lm.spanned,
     )
 
 
-def _evaluate(lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None) -> list[dict[str, Any]]:
+def work_notes(work: Work) -> dict[str, float]:
+    """What a run's record says of what the engine did: tokens asked and computed, seconds, tokens a second."""
+    elapsed = work.compute_s + work.other_s
+    return {
+        "tokens_asked": work.asked,
+        "tokens_computed": work.computed,
+        "compute_s": work.compute_s,
+        "other_s": work.other_s,
+        **({"tokens_per_s": work.computed / elapsed} if elapsed else {}),
+    }
+
+
+def _evaluate(
+    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, shots_order: ShotsOrder
+) -> list[dict[str, Any]]:
     """What lm-eval logs of each item."""
     with _quiet():
         from lm_eval.evaluator import evaluate
         from lm_eval.tasks import TaskManager
 
         manager = TaskManager(include_path=suite.folder, include_defaults=False)
-        found = evaluate(lm=lm, task_dict=manager.load([task.name]), limit=limit, bootstrap_iters=0)
+        built = manager.load([task.name])
+        if shots_order is ShotsOrder.FIXED:
+            fix_shots(built["tasks"][task.name])
+        found = evaluate(lm=lm, task_dict=built, limit=limit, bootstrap_iters=0)
     logged: list[dict[str, Any]] = found["samples"][task.name]
     return sorted(logged, key=lambda entry: entry["doc_id"])
 

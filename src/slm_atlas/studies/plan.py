@@ -17,8 +17,8 @@ from slm_atlas.bench import BenchSettings
 from slm_atlas.bench.protocol import IGNORED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
+from slm_atlas.evals import ShotsOrder, task_fingerprint
 from slm_atlas.evals import suite as find_suite
-from slm_atlas.evals import task_fingerprint
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Host, RunKind
 from slm_atlas.studies.schema import Study
@@ -36,6 +36,8 @@ class EvalTarget(NamedTuple):
     """Tokens of context."""
     limit: int | None
     """Only so many items; None: all."""
+    shots_order: str
+    """How worked examples are chosen: `lm-eval` or `fixed`."""
 
 
 class Cell(NamedTuple):
@@ -120,7 +122,7 @@ def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: E
     for subject in subjects:
         for suite in map(find_suite, subject.suites):
             for task in suite.tasks:
-                target = EvalTarget(suite.name, task.name, study.eval_context, study.limit)
+                target = EvalTarget(suite.name, task.name, study.eval_context, study.limit, str(study.shots_order))
                 fingerprint = task_fingerprint(suite, task.name)
                 settings = {
                     **target._asdict(),
@@ -128,6 +130,9 @@ def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: E
                     "data_hash": fingerprint.data_hash,
                     "chance": task.chance,
                 }
+                if target.shots_order == ShotsOrder.LM_EVAL:
+                    # As it was before there was a choice: runs stored then still count.
+                    settings.pop("shots_order")
                 key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
                 yield Cell(key, RunKind.EVAL, subject, target, settings, 0)
 

@@ -32,7 +32,7 @@ from slm_atlas.bench import (
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, Outcome
-from slm_atlas.evals import check_installed, evaluate_task
+from slm_atlas.evals import ShotsOrder, check_installed, evaluate_task, work_notes
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.models.served import parse
 from slm_atlas.store import Store
@@ -263,12 +263,13 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
             find_suite(target.suite),
             target.task,
             limit=target.limit,
+            shots_order=ShotsOrder(target.shots_order),
             on_progress=lambda done, total: session.listen(Advanced(done, total)),
         )
     notes = {
         "granted": msgspec.to_builtins(found.loaded),
-        "prefill_tokens_read": found.prefill_tokens_read,
-        "prefill_tokens_naive": found.prefill_tokens_naive,
+        **work_notes(found.work),
+        "reused": found.reused,
         "truncated": found.truncated,
         "spanned": found.spanned,
     }

@@ -15,6 +15,7 @@ from msgspec import Meta
 from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings
 from slm_atlas.errors import UserError
+from slm_atlas.evals import ShotsOrder
 from slm_atlas.store.stops import PrecisionOf
 
 
@@ -79,6 +80,8 @@ class Study(Struct, frozen=True):
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
+    shots_order: ShotsOrder = ShotsOrder.LM_EVAL
+    """How worked examples are chosen."""
 
     def arms(self) -> tuple[BenchSettings, ...]:
         """The settings of every arm: the study's, with each combination of what is varied.
