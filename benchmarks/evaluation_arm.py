@@ -9,17 +9,18 @@ lm-eval gives them: building prompts and judging answers are lm-eval's own in bo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import lm_eval
 import yaml
+from lm_eval.api.model import TemplateLM
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
@@ -100,14 +101,16 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    @contextmanager
-    def on(self, lm: Any) -> Iterator[None]:
+    @contextlib.contextmanager
+    def on(self, lm: TemplateLM) -> Iterator[None]:
         """Time the methods of this model."""
-        with mock.patch.multiple(lm, **{name: self._timed(getattr(lm, name)) for name in METHODS}):
+        with contextlib.ExitStack() as stack:
+            for name in METHODS:
+                stack.enter_context(mock.patch.object(lm, name, self._timed(getattr(lm, name))))
             yield
 
     def _timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
+        def timed(*args: object, **kwargs: object) -> object:
             start = time.perf_counter()
             try:
                 return method(*args, **kwargs)
@@ -117,7 +120,7 @@ class Clock:
         return timed
 
 
-def ours(chosen: argparse.Namespace) -> tuple[Any, Callable[[], dict[str, Any]]]:
+def ours(chosen: argparse.Namespace) -> tuple[TemplateLM, Callable[[], dict[str, Any]]]:
     """Our engine in its worker, as lm-eval's model, and what it says of its work when it is done."""
     from slm_atlas.engines import LoadSettings, Worker
     from slm_atlas.evals.lm import EngineLM, call_tokens
@@ -129,7 +132,7 @@ def ours(chosen: argparse.Namespace) -> tuple[Any, Callable[[], dict[str, Any]]]
     return lm, lambda: {**work_notes(lm.work), "truncated": lm.truncated, "spanned": lm.spanned}
 
 
-def theirs(chosen: argparse.Namespace) -> tuple[Any, Callable[[], dict[str, Any]]]:
+def theirs(chosen: argparse.Namespace) -> tuple[TemplateLM, Callable[[], dict[str, Any]]]:
     """lm-eval's `hf` model, with the same file dequantized by transformers."""
     from lm_eval.models.huggingface import HFLM
 
