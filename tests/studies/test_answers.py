@@ -12,8 +12,7 @@ import pytest
 from slm_atlas.evals.answers import Answer, Told
 from slm_atlas.store import Store
 from slm_atlas.studies.answers import StoredAnswers
-
-from ..store.facts import ARTIFACT, HOST, prepare
+from store.facts import ARTIFACT, HOST, prepare
 
 KIND = "loglikelihood"
 ASKED = ("Question: 2 + 2?\nAnswer:", " 4")

@@ -123,8 +123,7 @@ class Sample(Struct, frozen=True):
     item: str = ""
     """The item, for a score; the kind of node (`slm_atlas.store.profiles`)."""
     detail: dict[str, Any] | None = None
-<<<<<<< HEAD
-    """What stands behind it: log probabilities, the text generated."""
+    """What stands behind it: log probabilities, the text generated, what a node computed."""
 
 
 class Answer(Struct, frozen=True):
@@ -148,6 +147,3 @@ class Answer(Struct, frozen=True):
     """Log probability and lengths, or the text."""
     recorded_at: str
     """UTC, ISO 8601."""
-=======
-    """What stands behind it: log probabilities, the text generated, what a node computed."""
->>>>>>> main
