@@ -81,9 +81,9 @@ def test_an_answer_counts_by_its_first_number() -> None:
         """Answers the prompt that was last read."""
 
         def generate(self, prompts: Sequence[Prompt]) -> Generations:
-            told = [f" {answers[bytes(prompt.tokens).decode()]}, 12." for prompt in prompts]
-            found = [Generation(text=text, tokens=6, stopped=True) for text in told]
-            return Generations(generations=found, work=Work(asked=0, computed=0, compute_s=0.0, other_s=0.0))
+            texts = [f" {answers[bytes(prompt.tokens).decode()]}, 12." for prompt in prompts]
+            told = [Generation(text=text, tokens=6, stopped=True) for text in texts]
+            return Generations(generations=told, work=Work())
 
         def score(self, pairs: Sequence[Pair]) -> Scores:
             raise AssertionError("nothing is to be scored")

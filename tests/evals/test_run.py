@@ -147,8 +147,9 @@ def test_the_parts_of_a_task_are_one_run_and_a_limit_goes_through_them_in_turn(e
     class Telling(Fake):
         """Tells the choices apart, which the plain one does not where they are one letter."""
 
-        def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
-            return [Score(logprob=-float(last[-1]), greedy=False) for last in continuations]
+        def score(self, pairs: Sequence[Pair]) -> Scores:
+            told = [Score(logprob=-float(pair.continuation[-1]), greedy=False) for pair in pairs]
+            return Scores(scores=told, work=Work())
 
     result = evaluate_task(Telling(), LoadSettings(path="fake:ok", context=9000), suite("paper"), "mmlu_5shot",
                            limit=60, data=eval_rows)  # fmt: skip

@@ -48,7 +48,7 @@ class LoadSettings(Struct, frozen=True):
     kv_type: str = "f16"
     """Type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0."""
     flash_attention: bool | None = None
-    """Fused attention on, off, or (None) as the engine chooses."""
+    """Fused attention on, off, or (None) as the engine chooses: for several sequences generated at once, off."""
     mmap: bool = True
     """Map the file rather than copy it."""
     repack: bool = True

@@ -112,6 +112,9 @@ class Many:
         params.n_batch = max(params.n_ubatch, sequences)
         params.n_seq_max = sequences
         params.kv_unified = False
+        if self._settings.flash_attention is None and self._settings.kv_type in ("f32", "f16", "bf16"):
+            # llama.cpp's fused attention takes a single query cell by cell, which is slower than its matrix products.
+            params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         return Generator(
             self._replace(params),
             self._vocabulary,
