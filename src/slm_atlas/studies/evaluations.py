@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from slm_atlas import home
 from slm_atlas.errors import UserError
-from slm_atlas.evals import Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
+from slm_atlas.evals import ShotsOrder, Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals.data import missing
 from slm_atlas.evals.definitions import lm_eval_version
@@ -28,6 +28,8 @@ class EvalTarget(NamedTuple):
     """Only so many items; None: all."""
     data: Path | None
     """Folder of rows; None: the Hub, or none is needed."""
+    shots_order: ShotsOrder = ShotsOrder.LM_EVAL
+    """How worked examples are chosen."""
 
 
 class Selection(NamedTuple):
@@ -97,7 +99,8 @@ def _lacking(task: SuiteTask, study: Study, data: Path | None) -> str | None:
 
 def _target(holder: Suite, task: SuiteTask, study: Study, data: Path | None) -> EvalTarget:
     context = max(study.eval_context, task.length or 0)
-    return EvalTarget(holder, task.name, context, study.limit, data if task.source is Source.LM_EVAL else None)
+    rows = data if task.source is Source.LM_EVAL else None
+    return EvalTarget(holder, task.name, context, study.limit, rows, study.shots_order)
 
 
 def settings_of(target: EvalTarget) -> dict[str, Any]:
@@ -116,6 +119,9 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
         "data_hash": fingerprint.data_hash,
         "chance": task.chance,
     }
+    if target.shots_order is not ShotsOrder.LM_EVAL:
+        # Not otherwise: runs stored before there was a choice still count.
+        settings["shots_order"] = str(target.shots_order)
     if bundled:
         return settings
     return settings | {

@@ -45,7 +45,7 @@ from slm_atlas.bench.profiling import trace_titles
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, EngineRefused, Outcome, UserError
-from slm_atlas.evals import check_installed, evaluate_task
+from slm_atlas.evals import check_installed, evaluate_task, work_notes
 from slm_atlas.models.served import parse
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
@@ -334,13 +334,14 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
             data=target.data,
             # A coding task is planned only where the study allows it.
             allow_code=target.suite.task(target.task).code,
+            shots_order=target.shots_order,
             on_progress=lambda done, total: session.listen(Advanced(done, total)),
         )
     notes = {
         "granted": msgspec.to_builtins(found.loaded),
         "prompts_hash": found.prompts_hash,
-        "prefill_tokens_read": found.prefill_tokens_read,
-        "prefill_tokens_naive": found.prefill_tokens_naive,
+        **work_notes(found.work),
+        "reused": found.reused,
         "truncated": found.truncated,
         "spanned": found.spanned,
     }
