@@ -26,7 +26,7 @@ import numpy as np
 
 from slm_atlas import catalog, home
 from slm_atlas.anatomy import Quantization
-from slm_atlas.engines import LoadSettings, llamacpp
+from slm_atlas.engines import LoadSettings, llamacpp, params
 from slm_atlas.models import locate
 from slm_atlas.models.forge import Order, forge
 from slm_atlas.stats import Estimate, median_estimate
@@ -59,14 +59,14 @@ class Engine(llamacpp.LlamaCpp):
 
     def load_timed(self, path: Path, threads: int) -> None:
         """Load with it; `load` leaves it off."""
-        asked = llamacpp._context_params
+        asked = params.context_params
 
         def with_clock(settings: LoadSettings) -> lib.llama_context_params:
-            params = asked(settings)
-            params.no_perf = False
-            return params
+            made = asked(settings)
+            made.no_perf = False
+            return made
 
-        llamacpp._context_params = with_clock
+        params.context_params = with_clock
         self.load(LoadSettings(path=str(path), context=CONTEXT, threads=threads))
 
     def tokens(self, count: int) -> Iterator[Token]:

@@ -10,6 +10,8 @@ from slm_atlas.engines import LoadSettings
 from slm_atlas.engines.fake import DECODE_S, LIKELY, PREFILL_S_PER_TOKEN, Fake, next_token
 from slm_atlas.errors import EngineRefused
 
+from .asking import generate, score
+
 
 @pytest.fixture
 def fake() -> Fake:
@@ -17,28 +19,28 @@ def fake() -> Fake:
 
 
 def test_probabilities_of_all_tokens_sum_to_one(fake: Fake) -> None:
-    scores = fake.score(fake.tokenize("a"), [[token] for token in range(256)])
+    scores = score(fake, fake.tokenize("a"), [[token] for token in range(256)])
     assert sum(math.exp(score.logprob) for score in scores) == pytest.approx(1)
     assert [token for token, score in enumerate(scores) if score.greedy] == [ord("b")]
 
 
 def test_a_score_is_the_sum_over_its_tokens(fake: Fake) -> None:
-    likely, unlikely = fake.score(fake.tokenize("a"), [fake.tokenize("bcd"), fake.tokenize("bxd")])
+    likely, unlikely = score(fake, fake.tokenize("a"), [fake.tokenize("bcd"), fake.tokenize("bxd")])
     assert likely.logprob == pytest.approx(3 * math.log(LIKELY))
     assert unlikely.logprob == pytest.approx(math.log(LIKELY) + 2 * math.log((1 - LIKELY) / 255))
     assert (likely.greedy, unlikely.greedy) == (True, False)
 
 
 def test_what_it_generates_is_what_it_finds_likely(fake: Fake) -> None:
-    generated = fake.generate(fake.tokenize("a"), max_tokens=5)
+    generated = generate(fake, fake.tokenize("a"), max_tokens=5)
     assert (generated.text, generated.tokens, generated.stopped) == ("bcdef", 5, False)
-    assert fake.score(fake.tokenize("a"), [fake.tokenize(generated.text)])[0].greedy
+    assert score(fake, fake.tokenize("a"), [fake.tokenize(generated.text)])[0].greedy
 
 
 def test_generation_ends_at_a_stop_string_and_at_the_end_of_text(fake: Fake) -> None:
-    stopped = fake.generate(fake.tokenize("a"), max_tokens=99, stop=["f", "de"])
+    stopped = generate(fake, fake.tokenize("a"), max_tokens=99, stop=["f", "de"])
     assert (stopped.text, stopped.stopped) == ("bc", True)
-    ended = fake.generate(fake.tokenize("x"), max_tokens=99)
+    ended = generate(fake, fake.tokenize("x"), max_tokens=99)
     assert (ended.text, ended.stopped) == ("yz", True)
     assert next_token(ord("z")) == fake.end_of_text()
 
@@ -55,11 +57,11 @@ def test_text_survives(fake: Fake, text: str) -> None:
 
 def test_it_refuses_what_makes_no_sense(fake: Fake) -> None:
     with pytest.raises(EngineRefused):
-        fake.score([], [[1]])
+        score(fake, [], [[1]])
     with pytest.raises(EngineRefused):
-        fake.score([1], [[1], []])
+        score(fake, [1], [[1], []])
     with pytest.raises(EngineRefused):
-        fake.generate([], max_tokens=1)
+        generate(fake, [], max_tokens=1)
 
 
 def test_the_path_says_how_it_behaves(fake: Fake) -> None:

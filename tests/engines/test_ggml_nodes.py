@@ -18,6 +18,8 @@ from slm_atlas.errors import EngineRefused, UserError
 from slm_atlas.insights.profiles import breakdown
 from slm_atlas.store.profiles import PHASES, Observed, from_samples
 
+from .asking import score
+
 pytestmark = pytest.mark.engine
 
 DEADLINE_S = 60
@@ -102,9 +104,9 @@ def test_an_empty_answer_has_no_nodes(llama: Worker) -> None:
 
 
 def test_it_leaves_the_plain_context_as_it_was(llama: Worker) -> None:
-    before = (llama.score(PROMPT, [ANSWER]), llama.memory().compute_bytes, llama.memory().kv_bytes)
+    before = (score(llama, PROMPT, [ANSWER]), llama.memory().compute_bytes, llama.memory().kv_bytes)
     llama.profile(ANSWER, ANSWER)
-    assert (llama.score(PROMPT, [ANSWER]), llama.memory().compute_bytes, llama.memory().kv_bytes) == before
+    assert (score(llama, PROMPT, [ANSWER]), llama.memory().compute_bytes, llama.memory().kv_bytes) == before
 
 
 def test_a_prompt_longer_than_a_micro_batch_is_one_pass(tiny_model: Path) -> None:

@@ -15,6 +15,8 @@ from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused
 from slm_atlas.models.header import read_header
 from slm_atlas.units import MIB
 
+from .asking import generate, score
+
 pytestmark = pytest.mark.engine
 
 DEADLINE_S = 60
@@ -91,9 +93,9 @@ def test_a_prompt_longer_than_a_batch_is_read_in_parts(tiny_model: Path) -> None
     with Worker(deadline_s=DEADLINE_S) as worker:
         worker.load(loading(tiny_model, batch=16, micro_batch=8))
         worker.prefill(tokens)
-        parts = worker.score(tokens, [[3, 4]])
+        parts = score(worker, tokens, [[3, 4]])
         worker.load(loading(tiny_model))
-        whole = worker.score(tokens, [[3, 4]])
+        whole = score(worker, tokens, [[3, 4]])
     assert logprobs(parts) == pytest.approx(logprobs(whole), abs=0.05)  # other kernels, in another order
 
 
@@ -106,9 +108,9 @@ def test_a_full_context_is_refused_and_the_engine_goes_on(llama: Worker) -> None
     with pytest.raises(EngineRefused, match="full"):
         llama.prefill([1] * (granted + 1))
     with pytest.raises(EngineRefused, match="exceed the context"):
-        llama.score([1] * granted, [[2]])
+        score(llama, [1] * granted, [[2]])
     assert llama.prefill(PROMPT) > 0
-    assert len(llama.score(PROMPT, [[1]])) == 1
+    assert len(score(llama, PROMPT, [[1]])) == 1
 
 
 def test_a_token_outside_the_vocabulary_is_refused(llama: Worker) -> None:
@@ -124,7 +126,7 @@ SHARED = settings(max_examples=15, deadline=None, suppress_health_check=[HealthC
 
 
 def test_probabilities_of_all_tokens_sum_to_one(llama: Worker) -> None:
-    scores = llama.score(PROMPT, [[token] for token in range(512)])
+    scores = score(llama, PROMPT, [[token] for token in range(512)])
     assert sum(math.exp(score.logprob) for score in scores) == pytest.approx(1, abs=1e-6)
     (best,) = (token for token, score in enumerate(scores) if score.greedy)
     assert scores[best].logprob == max(logprobs(scores))
@@ -133,9 +135,9 @@ def test_probabilities_of_all_tokens_sum_to_one(llama: Worker) -> None:
 @SHARED
 @given(prefix=TOKENS, first=st.integers(0, 511), rest=TOKENS)
 def test_the_chain_rule_holds(llama: Worker, prefix: list[int], first: int, rest: list[int]) -> None:
-    (both,) = llama.score(prefix, [[first, *rest]])
-    (head,) = llama.score(prefix, [[first]])
-    (tail,) = llama.score([*prefix, first], [rest])
+    (both,) = score(llama, prefix, [[first, *rest]])
+    (head,) = score(llama, prefix, [[first]])
+    (tail,) = score(llama, [*prefix, first], [rest])
     assert both.logprob == pytest.approx(head.logprob + tail.logprob, abs=1e-3)
     assert both.greedy == (head.greedy and tail.greedy)
 
@@ -146,10 +148,10 @@ def test_what_was_read_before_does_not_matter(
     llama: Worker, before: list[int], shared: list[int], continuations: list[list[int]]
 ) -> None:
     llama.prefill([0])  # nothing is shared with this
-    fresh = llama.score(shared, continuations)
-    llama.score([*shared, *before], [[1]])
-    again = llama.score(shared, continuations)
-    backwards = llama.score(shared, continuations[::-1])[::-1]
+    fresh = score(llama, shared, continuations)
+    score(llama, [*shared, *before], [[1]])
+    again = score(llama, shared, continuations)
+    backwards = score(llama, shared, continuations[::-1])[::-1]
     assert logprobs(again) == pytest.approx(logprobs(fresh), abs=1e-3)
     assert logprobs(backwards) == pytest.approx(logprobs(fresh), abs=1e-3)
 
@@ -157,12 +159,12 @@ def test_what_was_read_before_does_not_matter(
 def test_scoring_needs_tokens_on_both_sides(llama: Worker) -> None:
     for prefix, continuations in (([], [[1]]), ([1], [[1], []])):
         with pytest.raises(EngineRefused, match="at least one token"):
-            llama.score(prefix, continuations)
+            score(llama, prefix, continuations)
 
 
 def test_generation_needs_a_prompt(llama: Worker) -> None:
     with pytest.raises(EngineRefused, match="at least one token"):
-        llama.generate([], max_tokens=1)
+        generate(llama, [], max_tokens=1)
 
 
 def test_a_forged_model_has_no_words(llama: Worker) -> None:
@@ -303,31 +305,31 @@ def test_no_tokens_are_no_text(real: Worker) -> None:
 
 def test_it_knows_the_capital_of_france(real: Worker) -> None:
     prefix = real.tokenize("The capital of France is")
-    paris, london = real.score(prefix, [real.tokenize(" Paris"), real.tokenize(" London")])
+    paris, london = score(real, prefix, [real.tokenize(" Paris"), real.tokenize(" London")])
     assert paris.logprob > london.logprob
     assert paris.greedy
 
 
 def test_generation_is_what_scores_as_greedy(real: Worker) -> None:
     prompt = real.tokenize("The capital of France is")
-    found = real.generate(prompt, max_tokens=2)  # more would hold a line break, which has two tokenizations
+    found = generate(real, prompt, max_tokens=2)  # more would hold a line break, which has two tokenizations
     assert found.tokens == 2
-    assert real.score(prompt, [real.tokenize(found.text)])[0].greedy
+    assert score(real, prompt, [real.tokenize(found.text)])[0].greedy
 
 
 def test_generation_ends_at_a_stop_string(real: Worker) -> None:
     prompt = real.tokenize("One, two, three, four,")
-    free = real.generate(prompt, max_tokens=12)
+    free = generate(real, prompt, max_tokens=12)
     assert not free.stopped
     stop = free.text[len(free.text) // 2 :][:3]
-    found = real.generate(prompt, max_tokens=12, stop=["no such text", stop])
+    found = generate(real, prompt, max_tokens=12, stop=["no such text", stop])
     assert found.stopped
     assert found.text == free.text[: free.text.index(stop)]
     assert found.tokens < free.tokens
 
 
 def test_generation_ends_with_the_context(real: Worker) -> None:
-    found = real.generate(real.tokenize("a") * (CONTEXT - 3), max_tokens=100)
+    found = generate(real, real.tokenize("a") * (CONTEXT - 3), max_tokens=100)
     assert 0 < found.tokens <= 3
     assert not found.stopped
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slm_atlas.engines import Conversion, LoadSettings
+from slm_atlas.engines import Conversion, LoadSettings, Pair, Prompt
 from slm_atlas.engines import messages as msg
 
 TOKENS = st.lists(st.integers(0, 2**31 - 1), max_size=20)
@@ -23,9 +23,16 @@ REQUESTS = st.one_of(
     st.builds(msg.EndOfText),
     st.builds(msg.Prefill, tokens=TOKENS),
     st.builds(msg.Decode, tokens=TOKENS),
-    st.builds(msg.ScoreAll, prefix=TOKENS, continuations=st.lists(TOKENS, max_size=3)),
+    st.builds(msg.TokenizeAll, texts=st.lists(TEXT, max_size=3), special=st.booleans()),
+    st.builds(msg.ScoreAll, pairs=st.lists(st.builds(Pair, prefix=TOKENS, continuation=TOKENS), max_size=3)),
+    st.builds(
+        msg.Generate,
+        prompts=st.lists(
+            st.builds(Prompt, tokens=TOKENS, max_tokens=st.integers(0, 100), stop=st.lists(TEXT, max_size=3)),
+            max_size=3,
+        ),
+    ),
     st.builds(msg.Quantize, conversion=st.builds(Conversion, metadata=st.dictionaries(TEXT, TEXT, max_size=3))),
-    st.builds(msg.Generate, prompt=TOKENS, max_tokens=st.integers(0, 100), stop=st.lists(TEXT, max_size=3)),
 )
 
 

@@ -20,6 +20,8 @@ from slm_atlas.engines import worker as worker_module
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import EngineCrashed, EngineRefused, EngineTimeout, MissingExtra, Outcome, UserError
 
+from .asking import generate, score
+
 OK = LoadSettings(path="fake:ok", context=64, threads=1)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -74,8 +76,8 @@ CALLS: dict[str, Callable[[Engine], object]] = {
     "end_of_text": lambda engine: engine.end_of_text(),
     "prefill": lambda engine: engine.prefill(range(7)),
     "decode": lambda engine: engine.decode((1, 2, 3)),
-    "score": lambda engine: engine.score([97], [(98, 99), (120,)]),
-    "generate": lambda engine: engine.generate([97], max_tokens=9, stop=("f",)),
+    "score": lambda engine: score(engine, [97], [(98, 99), (120,)]),
+    "generate": lambda engine: generate(engine, [97], max_tokens=9, stop=("f",)),
 }
 
 

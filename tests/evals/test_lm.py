@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook, hash_args
 
-from slm_atlas.engines import Generation, Score
+from slm_atlas.engines import Generations, Pair, Prompt, Scores
 from slm_atlas.engines.fake import LIKELY, Fake
 from slm_atlas.errors import UserError
+from slm_atlas.evals import Answer, Told
 from slm_atlas.evals.lm import MAX_GENERATED, EngineLM
 
 HIT = math.log(LIKELY)
@@ -27,19 +28,36 @@ class Recording(Fake):
     def __init__(self, *, merges: bool = False) -> None:
         super().__init__()
         self.merges = merges
-        self.scored: list[tuple[list[int], list[list[int]]]] = []
+        self.scored: list[list[tuple[list[int], list[int]]]] = []
         self.generated: list[tuple[list[int], int, tuple[str, ...]]] = []
+        self.tokenized: list[str] = []
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        self.tokenized.append(text)
         return list(text.replace(": C", "\x80").encode("latin-1")) if self.merges else super().tokenize(text)
 
-    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
-        self.scored.append((list(prefix), [list(tokens) for tokens in continuations]))
-        return super().score(prefix, continuations)
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        self.scored.append([(pair.prefix, pair.continuation) for pair in pairs])
+        return super().score(pairs)
 
-    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
-        self.generated.append((list(prompt), max_tokens, tuple(stop)))
-        return super().generate(prompt, max_tokens=max_tokens, stop=stop)
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
+        self.generated += [(prompt.tokens, prompt.max_tokens, tuple(prompt.stop)) for prompt in prompts]
+        return super().generate(prompts)
+
+
+class Kept:
+    """Keeps answers in a dictionary."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.calls: list[int] = []
+
+    def get(self, kind: str, arguments: tuple[Any, ...]) -> Answer | None:
+        return self.answers.get(repr((kind, arguments)))
+
+    def put(self, told: Sequence[Told]) -> None:
+        self.calls.append(len(told))
+        self.answers |= {repr((one.kind, one.arguments)): one.answer for one in told}
 
 
 def instances(kind: Any, *arguments: tuple[Any, ...]) -> list[Instance]:
@@ -78,21 +96,29 @@ def test_each_branch_of_the_tree_of_contexts_is_read_once_in_whatever_order_requ
     lm = EngineLM(Fake(), context=64)
     loglikelihood(lm, *((context, choice) for choice in ("c", "d") for context in contexts))
     branches = {context[:end] for context in contexts for end in range(1, len(context) + 1)}
-    assert lm.prefill.read == len(branches)
-    assert lm.prefill.naive == 2 * sum(map(len, contexts))
+    assert lm.work.computed == len(branches)
+    assert lm.work.asked == 2 * sum(map(len, contexts))
 
 
-def test_choices_of_one_context_are_one_call_to_the_engine() -> None:
+def test_the_engine_gets_all_requests_in_lexicographic_order_in_one_call() -> None:
     engine = Recording()
     loglikelihood(EngineLM(engine, context=64), ("two", " x"), ("one", " y"), ("two", " z"))
-    assert engine.scored == [([*b"one"], [[*b" y"]]), ([*b"two"], [[*b" x"], [*b" z"]])]
+    assert engine.scored == [[([*b"one"], [*b" y"]), ([*b"two"], [*b" x"]), ([*b"two"], [*b" z"])]]
 
 
-def test_many_continuations_of_one_context_are_several_calls() -> None:
+def test_calls_are_bounded_and_keep_the_choices_of_a_context_together() -> None:
     engine = Recording()
-    scores = loglikelihood(EngineLM(engine, context=64), *(("", "a" * length) for length in range(1, 41)))
-    assert [len(continuations) for _, continuations in engine.scored] == [32, 8]
-    assert [logprob for logprob, _ in scores] == pytest.approx([MISS * length for length in range(1, 41)])
+    pairs = [(context, choice) for context in ("aaaa", "aabb", "bbbb", "cccc") for choice in ("x", "yy", "zzz")]
+    scores = loglikelihood(EngineLM(engine, context=64, tokens=8), *pairs)
+    assert [[len(prefix) for prefix, _ in call] for call in engine.scored] == [[4] * 6, [4] * 6]
+    assert scores == loglikelihood(EngineLM(Fake(), context=64), *pairs)
+
+
+def test_a_text_is_tokenized_once() -> None:
+    engine = Recording()
+    lm = EngineLM(engine, context=64)
+    loglikelihood(lm, ("q", "a"), ("q", "b"), ("q", "a"))
+    assert sorted(engine.tokenized[2:]) == ["q", "qa", "qb"]  # after the two that tell what the tokenizer adds
 
 
 def test_a_token_that_spans_the_join_is_scored_with_all_choices_after_the_same_prefix() -> None:
@@ -100,7 +126,7 @@ def test_a_token_that_spans_the_join_is_scored_with_all_choices_after_the_same_p
     lm = EngineLM(engine, context=64)
     assert lm._encode_pair("Answer:", " C") == ([*b"Answer:"], [])  # what lm-eval itself would score
     scores = loglikelihood(lm, ("Answer:", " A"), ("Answer:", " C"), ("Reply:", " A"))
-    assert engine.scored == [([*b"Answer"], [[*b": A"], [0x80]]), ([*b"Reply:"], [[*b" A"]])]
+    assert engine.scored == [[([*b"Answer"], [*b": A"]), ([*b"Answer"], [0x80]), ([*b"Reply:"], [*b" A"])]]
     assert scores == [(3 * MISS, False), (MISS, False), (2 * MISS, False)]
     assert lm.spanned == 1
 
@@ -109,7 +135,7 @@ def test_a_context_too_long_loses_its_beginning_and_choices_keep_one_prefix() ->
     engine = Recording()
     lm = EngineLM(engine, context=8)
     loglikelihood(lm, ("abcdefgh", "ij"), ("abcdefgh", "xyz"), ("abc", "d"))
-    assert engine.scored == [([*b"abc"], [[*b"d"]]), ([*b"defgh"], [[*b"ij"], [*b"xyz"]])]
+    assert engine.scored == [[([*b"abc"], [*b"d"]), ([*b"defgh"], [*b"ij"]), ([*b"defgh"], [*b"xyz"])]]
     assert lm.truncated == 1
 
 
@@ -153,7 +179,7 @@ def test_prompts_are_generated_from_in_an_order_that_shares_and_answered_in_thei
     lm = EngineLM(Fake(), context=64)
     settings = {"max_gen_toks": 1}
     assert generate(lm, *((prompt, settings) for prompt in ("shots d", "zero a", "shots b"))) == ["e", "b", "c"]
-    assert (lm.prefill.read, lm.prefill.naive) == (len("shots b") + 1 + len("zero a"), 20)
+    assert (lm.work.computed, lm.work.asked) == (len("shots b") + 1 + len("zero a"), 20)
 
 
 @pytest.mark.parametrize("settings", [{"do_sample": True, "temperature": 0.7}, {"temperature": 0.7}])
@@ -173,37 +199,64 @@ def test_a_rolling_log_probability_predicts_each_token_once_whatever_the_windows
     assert found == pytest.approx([MISS + 9 * HIT, 2 * MISS + HIT, 0.0])
 
 
-def test_progress_counts_each_request() -> None:
+def test_progress_is_told_after_each_call() -> None:
     told: list[tuple[int, int]] = []
-    lm = EngineLM(Fake(), context=64, on_progress=lambda done, total: told.append((done, total)))
+    lm = EngineLM(Fake(), context=64, tokens=1, on_progress=lambda done, total: told.append((done, total)))
     loglikelihood(lm, ("b", "c"), ("a", "b"), ("b", "d"))
     generate(lm, ("a", {"max_gen_toks": 1}))
     lm.loglikelihood_rolling(instances("loglikelihood_rolling", ("ab",), ("cd",)))
-    assert told == [(1, 3), (2, 3), (3, 3), (1, 1), (1, 2), (2, 2)]
+    assert told == [(1, 3), (3, 3), (1, 1), (2, 2)]
 
 
-def test_each_answer_is_kept_as_soon_as_it_is_there_so_that_a_killed_run_resumes() -> None:
+def all_kinds(lm: EngineLM) -> list[Any]:
+    """One request of each kind and one more."""
+    settings = {"max_gen_toks": 2, "until": ["c"]}
+    return [
+        generate(lm, ("a", settings)),
+        lm.loglikelihood_rolling(instances("loglikelihood_rolling", ("b",))),
+        loglikelihood(lm, ("b", "cé"), ("z", "a")),
+    ]
+
+
+def test_each_call_s_answers_are_kept_so_that_a_killed_run_loses_one_call_at_most() -> None:
     class Dying(Fake):
-        def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
-            if prefix[0] == ord("z"):
+        def score(self, pairs: Sequence[Pair]) -> Scores:
+            if pairs[0].prefix[0] == ord("z"):
                 raise KeyboardInterrupt
-            return super().score(prefix, continuations)
+            return super().score(pairs)
 
-    lm = EngineLM(Dying(), context=64)
-    kept: dict[str, Any] = {}
+    lm, answers = EngineLM(Dying(), context=64, tokens=1, answers=(kept := Kept())), kept.answers
+    hooked: dict[str, Any] = {}
     hook = CacheHook(None)
-    hook.dbdict = kept
+    hook.dbdict = hooked
     lm.set_cache_hook(hook)
-    settings = {"max_gen_toks": 1}
-    generate(lm, ("a", settings))
-    lm.loglikelihood_rolling(instances("loglikelihood_rolling", ("b",)))
     with pytest.raises(KeyboardInterrupt):
-        loglikelihood(lm, ("z", "a"), ("b", "c"))
-    assert kept == {
-        hash_args("generate_until", ("a", settings)): "b",
-        hash_args("loglikelihood_rolling", ("b",)): MISS,
-        hash_args("loglikelihood", ("b", "c")): (HIT, True),
-    }
+        all_kinds(lm)
+    settings = {"max_gen_toks": 2, "until": ["c"]}
+    mixed = sum([HIT, MISS, MISS])
+    wanted: list[tuple[str, tuple[Any, ...], object, Answer]] = [
+        ("generate_until", ("a", settings), "b", Answer(tokens=2, n_bytes=1, text="b", stopped=True)),
+        ("loglikelihood_rolling", ("b",), MISS, Answer(tokens=1, n_bytes=1, logprob=MISS)),
+        ("loglikelihood", ("b", "cé"), (mixed, False), Answer(tokens=3, n_bytes=3, logprob=mixed, greedy=False)),
+    ]
+    assert answers == {repr((kind, arguments)): answer for kind, arguments, _, answer in wanted}
+    assert hooked == {hash_args(kind, arguments): told for kind, arguments, told, _ in wanted}
+
+
+def test_what_was_answered_is_not_asked_again() -> None:
+    answers, engine = Kept(), Recording()
+    first = all_kinds(EngineLM(Fake(), context=64, answers=answers))
+    again = EngineLM(engine, context=64, answers=answers)
+    assert all_kinds(again) == first
+    assert (engine.scored, engine.generated, again.reused, again.work.computed) == ([], [], 4, 0)
+
+
+def test_what_was_counted_of_a_kept_answer_still_counts() -> None:
+    answers = Kept()
+    for _ in range(2):
+        lm = EngineLM(Recording(merges=True), context=8, answers=answers)
+        loglikelihood(lm, ("abcdefghijk", "x"), ("abcdefghijk", "y"), ("is:", " C"))
+        assert (lm.truncated, lm.spanned) == (1, 1)
 
 
 def test_what_lm_eval_asks_of_a_template_model() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from slm_atlas.engines import Generation, LoadSettings, Score
+from slm_atlas.engines import Generation, Generations, LoadSettings, Pair, Prompt, Scores, Work
 from slm_atlas.engines.fake import Fake
 from slm_atlas.evals import SuiteTask, evaluate_task, suite
 from slm_atlas.evals.longcontext import ANSWER_TOKENS, DEPTHS, N_ITEMS, N_KEYS, documents
@@ -80,10 +80,12 @@ def test_an_answer_counts_by_its_first_number() -> None:
     class Knowing(Fake):
         """Answers the prompt that was last read."""
 
-        def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
-            return Generation(text=f" {answers[bytes(prompt).decode()]}, 12.", tokens=6, stopped=True)
+        def generate(self, prompts: Sequence[Prompt]) -> Generations:
+            texts = [f" {answers[bytes(prompt.tokens).decode()]}, 12." for prompt in prompts]
+            told = [Generation(text=text, tokens=6, stopped=True) for text in texts]
+            return Generations(generations=told, work=Work())
 
-        def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+        def score(self, pairs: Sequence[Pair]) -> Scores:
             raise AssertionError("nothing is to be scored")
 
     load = LoadSettings(path="fake:ok", context=1024)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import UserError
-from slm_atlas.evals.tokens import Encoder, PrefillCount, shared
+from slm_atlas.evals.tokens import Encoder, Split, shared
 
 BEGIN, END, MERGED = 1, 2, 300
 
@@ -42,6 +40,10 @@ class Merging(Fake):
         return tokens
 
 
+def split(engine: Fake, context: str, continuations: list[str]) -> Split:
+    return Encoder(engine).split({context: continuations})[context]
+
+
 def test_begin_of_text_stands_once_and_end_of_text_never() -> None:
     encoder = Encoder(Marking())
     assert encoder.encode("hi") == [BEGIN, *b"hi"]
@@ -56,29 +58,29 @@ def test_without_begin_of_text_nothing_is_added() -> None:
 @pytest.mark.parametrize(("engine", "opening"), [(Marking(), BEGIN), (Fake(), Fake().end_of_text())])
 def test_an_empty_context_is_begin_of_text_or_else_end_of_text(engine: Fake, opening: int) -> None:
     for context in ("", " "):
-        split = Encoder(engine).split(context, ["hi"])
-        assert split.prefix == [opening]
-        assert split.continuations == [list((context + "hi").encode())]
+        found = split(engine, context, ["hi"])
+        assert found.prefix == [opening]
+        assert found.continuations == [list((context + "hi").encode())]
 
 
 def test_a_context_that_spells_out_begin_of_text_gets_no_second() -> None:
-    assert Encoder(Marking()).split("<s>ctx", [" a"]) == ([BEGIN, *b"ctx"], [[*b" a"]], False)
+    assert split(Marking(), "<s>ctx", [" a"]) == ([BEGIN, *b"ctx"], [[*b" a"]], False)
 
 
 def test_spaces_that_end_a_context_belong_to_the_continuation() -> None:
-    assert Encoder(Fake()).split("x: ", ["yes"]) == ([*b"x:"], [[*b" yes"]], False)
+    assert split(Fake(), "x: ", ["yes"]) == ([*b"x:"], [[*b" yes"]], False)
 
 
 def test_where_a_token_spans_the_join_the_cut_moves_back_for_all_continuations() -> None:
-    split = Encoder(Merging()).split("Is it a", ["bacus", "lso"])  # `ab` is one token
-    assert split.spans
-    assert split.prefix == [*b"Is it "]
-    assert split.continuations == [[MERGED + 2, ord("a"), ord("c"), *b"us"], [*b"also"]]
+    found = split(Merging(), "Is it a", ["bacus", "lso"])  # `ab` is one token
+    assert found.spans
+    assert found.prefix == [*b"Is it "]
+    assert found.continuations == [[MERGED + 2, ord("a"), ord("c"), *b"us"], [*b"also"]]
 
 
 def test_an_empty_continuation_is_refused() -> None:
     with pytest.raises(UserError, match=r"'a question:' is empty"):
-        Encoder(Fake()).split("a question:", [" yes", ""])
+        split(Fake(), "a question:", [" yes", ""])
 
 
 TEXT = st.text("abc: C", min_size=1, max_size=12)
@@ -87,13 +89,13 @@ TEXT = st.text("abc: C", min_size=1, max_size=12)
 @given(context=TEXT, continuations=st.lists(TEXT, min_size=1, max_size=4))
 def test_a_split_is_never_empty_and_together_is_the_one_tokenization(context: str, continuations: list[str]) -> None:
     engine = Merging()
-    split = Encoder(engine).split(context, continuations)
+    found = split(engine, context, continuations)
     opening = [] if context.strip() else [engine.end_of_text()]
-    assert split.prefix
-    assert all(split.continuations)
-    for text, tokens in zip(continuations, split.continuations, strict=True):
+    assert found.prefix
+    assert all(found.continuations)
+    for text, tokens in zip(continuations, found.continuations, strict=True):
         whole = [*opening, *engine.tokenize(context + text)]
-        assert (split.prefix + tokens) in (whole, [engine.end_of_text(), *whole])
+        assert (found.prefix + tokens) in (whole, [engine.end_of_text(), *whole])
 
 
 @given(context=TEXT, continuations=st.lists(TEXT, min_size=1, max_size=4))
@@ -102,10 +104,10 @@ def test_where_no_token_spans_the_join_the_split_is_lm_evals(context: str, conti
 
     lm = EngineLM(Merging(), context=64)
     assume(context.strip())
-    split = Encoder(Merging()).split(context, continuations)
-    assume(not split.spans)
+    found = split(Merging(), context, continuations)
+    assume(not found.spans)
     expected = [lm._encode_pair(context, continuation) for continuation in continuations]
-    assert [(split.prefix, tokens) for tokens in split.continuations] == expected
+    assert [(found.prefix, tokens) for tokens in found.continuations] == expected
 
 
 def test_what_does_not_fit_loses_its_beginning_but_not_begin_of_text() -> None:
@@ -118,38 +120,6 @@ def test_what_does_not_fit_loses_its_beginning_but_not_begin_of_text() -> None:
 def test_no_room_is_a_users_error(room: int) -> None:
     with pytest.raises(UserError, match=rf"leaves {max(room, 0)} tokens"):
         Encoder(Marking()).keep_last([BEGIN, *b"abcdef"], room)
-
-
-class Remembering:
-    """Reads as llamacpp does, token by token."""
-
-    def __init__(self) -> None:
-        self.cache: list[int] = []
-        self.read = 0
-
-    def bring_to(self, tokens: Sequence[int]) -> None:
-        keep = 0
-        while keep < min(len(self.cache), len(tokens) - 1) and self.cache[keep] == tokens[keep]:
-            keep += 1
-        self.read += len(tokens) - keep
-        self.cache = list(tokens)
-
-
-TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=6)
-
-
-@given(st.lists(st.tuples(TOKENS, st.lists(TOKENS, min_size=1, max_size=3)), max_size=6))
-def test_the_count_is_what_an_engine_that_keeps_its_last_prompt_reads(
-    calls: list[tuple[list[int], list[list[int]]]],
-) -> None:
-    count, engine, naive = PrefillCount(), Remembering(), 0
-    for prompt, continuations in calls:
-        count.add(prompt, continuations)
-        engine.bring_to(prompt)
-        for continuation in continuations:
-            engine.read += len(continuation[:-1])
-            naive += len(prompt + continuation[:-1])
-    assert (count.read, count.naive) == (engine.read, naive)
 
 
 def test_shared_of_equal_sequences_is_their_length() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from anatomy.shapes import FAMILIES, changed, gptneox, llama, qwen2
+from engines.asking import score
 from slm_atlas.anatomy.costs import gqa_ratio
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
 from slm_atlas.anatomy.tensors import inventory
@@ -293,8 +294,8 @@ def run(engine: Worker, arch: Architecture, label: Quantization, folder: Path) -
     tokens = [rng.randrange(arch.vocab) for _ in range(24)]
     assert engine.prefill(tokens[:16]) > 0
     assert all(time > 0 for time in engine.decode(tokens[16:]))
-    one, other = engine.score(tokens[:8], [tokens[8:16], tokens[16:]])
+    one, other = score(engine, tokens[:8], [tokens[8:16], tokens[16:]])
     # A model that knows nothing gives every token about 1 / vocab: 8 tokens, log 512 = 6.2 each.
-    for score in (one, other):
-        assert -8 * 15 < score.logprob < -8 * 2
+    for found in (one, other):
+        assert -8 * 15 < found.logprob < -8 * 2
     assert one.logprob != other.logprob

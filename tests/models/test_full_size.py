@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engines.asking import score
 from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.catalog import Architecture, models, runnable
 from slm_atlas.engines import LoadSettings, Worker
@@ -51,10 +52,10 @@ def run(path: Path, arch: Architecture) -> None:
         worker.load(LoadSettings(path=str(path), context=CONTEXT))
         assert worker.prefill(list(range(1, 17))) > 0
         assert all(seconds > 0 for seconds in worker.decode([1, 2]))
-        (score,) = worker.score([1, 2, 3], [[4, 5]])
+        (found,) = score(worker, [1, 2, 3], [[4, 5]])
         memory = worker.memory()
-    assert math.isfinite(score.logprob)
-    assert score.logprob < 0
+    assert math.isfinite(found.logprob)
+    assert found.logprob < 0
     costs = estimate(arch, Quantization.Q4_K_M, context=CONTEXT)
     assert abs(memory.kv_bytes - costs.kv_bytes) <= LOG_BYTES
     assert memory.compute_bytes is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from anatomy.shapes import changed
+from engines.asking import score
 from slm_atlas import catalog
 from slm_atlas.anatomy.cache import engine_cache_bytes
 from slm_atlas.anatomy.costs import params
@@ -74,7 +75,7 @@ def test_the_engine_runs_it(engine: Worker, model_id: str, tmp_path: Path) -> No
     assert engine.prefill(tokens) > 0
     assert all(time > 0 for time in engine.decode(tokens[:4]))
     # A model that knows nothing gives every token about 1 / vocab: 8 tokens, log 512 = 6.2 each.
-    scores = [score.logprob for score in engine.score(tokens[:8], [tokens[8:16], tokens[16:24]])]
+    scores = [score.logprob for score in score(engine, tokens[:8], [tokens[8:16], tokens[16:24]])]
     assert all(-8 * 9 < score < -8 * 4 for score in scores)
     assert scores[0] != scores[1]
 
@@ -109,6 +110,6 @@ def test_what_was_scored_before_does_not_matter(engine: Worker, name: str, tmp_p
     rng = random.Random(1)
     prefix, *continuations = [[rng.randrange(arch.vocab) for _ in range(length)] for length in (300, 250, 40)]
     load(engine, path, 1024)
-    together = engine.score(prefix, continuations)
+    together = score(engine, prefix, continuations)
     load(engine, path, 1024)
-    assert engine.score(prefix, continuations[1:]) == together[1:]
+    assert score(engine, prefix, continuations[1:]) == together[1:]

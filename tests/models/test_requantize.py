@@ -22,7 +22,7 @@ from slm_atlas import catalog
 from slm_atlas.anatomy.costs import gqa_ratio
 from slm_atlas.anatomy.quantization import Quantization, tensor_types
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.engines import LoadSettings, Worker
+from slm_atlas.engines import LoadSettings, Pair, Worker
 from slm_atlas.errors import UserError
 from slm_atlas.models import requantize as module
 from slm_atlas.models.forge import Order, forge, stored
@@ -125,7 +125,7 @@ def score(path: Path) -> Scored:
     with Worker(deadline_s=120) as worker:
         worker.load(LoadSettings(path=str(path), context=128))
         tokens = worker.tokenize("The capital of France is Paris, and the capital of Italy is Rome.")
-        (found,) = worker.score(tokens[:1], [tokens[1:]])
+        (found,) = worker.score([Pair(prefix=tokens[:1], continuation=tokens[1:])]).scores
     assert math.isfinite(found.logprob)
     return Scored(tokens, found.logprob)
 

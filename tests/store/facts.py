@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from slm_atlas.errors import Outcome
-from slm_atlas.store import Artifact, Attempt, Host, Run, RunKind, Sample, Store
+from slm_atlas.store import Answer, Artifact, Attempt, Host, Run, RunKind, Sample, Store
 
 ARTIFACT = Artifact(
     sha256="ab12",
@@ -52,6 +52,20 @@ RUN = Run(
 
 def run(key: str, **changes: Any) -> Run:
     return msgspec.structs.replace(RUN, key=key, **changes)
+
+
+def answer(key: str, **value: Any) -> Answer:
+    return Answer(
+        key=key,
+        artifact=ARTIFACT.sha256,
+        host=HOST.id,
+        engine="fake 1",
+        settings={"task": "piqa", "context": 2048},
+        kind="loglikelihood",
+        prompt_hash=f"hash of {key}",
+        value=value or {"logprob": -1.5, "greedy": False},
+        recorded_at="2026-01-02T03:04:05Z",
+    )
 
 
 def samples(n: int, factor: float = 0.1) -> list[Sample]:

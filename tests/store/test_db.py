@@ -18,7 +18,7 @@ from slm_atlas.errors import Outcome, UserError
 from slm_atlas.store import Artifact, Attempt, Host, RunKind, Sample, Store, db
 from slm_atlas.store.migrations import migrate
 
-from .facts import ARTIFACT, HOST, RUN, any_artifact, any_attempts, any_host, prepare, run, samples
+from .facts import ARTIFACT, HOST, RUN, answer, any_artifact, any_attempts, any_host, prepare, run, samples
 
 
 @pytest.fixture
@@ -154,15 +154,31 @@ def test_a_transaction_is_stored_whole_or_not_at_all(store: Store) -> None:
     assert [found.key for found in store.runs()] == ["a"]
 
 
-@pytest.mark.parametrize("table", ["artifact", "host", "run", "sample"])
-@pytest.mark.parametrize("sql", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid + 1"])
+@pytest.mark.parametrize("table", ["artifact", "host", "run", "sample", "answer"])
+@pytest.mark.parametrize("sql", ["DELETE FROM {}", "UPDATE {} SET {column} = {column}"])
 def test_facts_are_neither_changed_nor_removed(store: Store, table: str, sql: str) -> None:
     store.record(RUN, samples(1))
+    store.add_answers([answer("a")])
+    column = {"artifact": "name", "host": "cpu", "answer": "value"}.get(table, "rowid")
     with (
         closing(sqlite3.connect(store.path)) as connection,
         pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"),
     ):
-        connection.execute(sql.format(table))
+        connection.execute(sql.format(table, column=column))
+
+
+def test_answers_are_read_back_by_key_and_the_first_stays(store: Store) -> None:
+    store.add_answers([answer("a"), answer("b", text="né\n")])
+    store.add_answers([answer("a", logprob=0.0), answer("c")])
+    assert store.answers(["a", "b", "unknown"]) == {"a": answer("a"), "b": answer("b", text="né\n")}
+
+
+def test_answers_are_added_together_or_not_at_all(store: Store) -> None:
+    with pytest.raises(ValueError, match=r"Answer\.value"):
+        store.add_answers([answer("a"), answer("b", logprob=float("nan"))])
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add_answers([answer("a"), msgspec.structs.replace(answer("b"), artifact="unknown")])
+    assert store.answers(["a", "b"]) == {}
 
 
 def test_a_lock_that_stays_is_one_clear_line(store: Store) -> None:

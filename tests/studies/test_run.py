@@ -309,7 +309,7 @@ class TestTasks:
             assert found.outcome is Outcome.OK
             assert found.settings["limit"] == 1
             assert {sample.item for sample in quick.store.samples(found.key)} != {""}
-            assert found.notes["prefill_tokens_read"] <= found.notes["prefill_tokens_naive"]
+            assert found.notes["tokens_computed"] <= found.notes["tokens_asked"]
         assert any(isinstance(event, Advanced) for event in quick.events)
         # What the first task takes is not known before it, and is left out.
         complete = [event.remaining.complete for event in quick.started()]

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 @click.option("--context", type=tokens, default="2048", show_default=True, help="Tokens of context.")
 @click.option("--data", metavar="DIR", help="Folder of rows; see above.  [default: $SLM_ATLAS_DATA, else the Hub]")
 @click.option("--allow-code", is_flag=True, help="Run what the model writes, in a sandbox, to judge coding tasks.")
+@click.option(
+    "--shots-order",
+    type=click.Choice(["lm-eval", "fixed"]),
+    default="lm-eval",
+    show_default=True,
+    help="Worked examples: lm-eval's own for each question, or the same for all (fastest).",
+)
 @engine_option
 @retry_option
 @json_option
@@ -39,6 +46,7 @@ def command(
     context: int,
     data: str | None,
     allow_code: bool,
+    shots_order: str,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -55,7 +63,7 @@ def command(
     row is checked.
     """
     from slm_atlas import catalog
-    from slm_atlas.evals import suite
+    from slm_atlas.evals import ShotsOrder, suite
     from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
@@ -75,6 +83,7 @@ def command(
         shots=shots,
         data=data,
         allow_code=allow_code,
+        shots_order=ShotsOrder(shots_order),
     )
     _say_what_is_left_out(study)
     dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)

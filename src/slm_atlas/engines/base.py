@@ -48,11 +48,15 @@ class LoadSettings(Struct, frozen=True):
     kv_type: str = "f16"
     """Type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 or q4_0."""
     flash_attention: bool | None = None
-    """Fused attention on, off, or (None) as the engine chooses."""
+    """Fused attention on, off, or (None) as the engine chooses: for several sequences generated at once, off."""
     mmap: bool = True
     """Map the file rather than copy it."""
     repack: bool = True
     """Let the engine hold weights in another layout for faster kernels, where it has them."""
+    sequences: int = 32
+    """Most sequences generated at once. Their caches come beside the one of `context`, when they are first needed."""
+    sequences_bytes: int = 1 << 30
+    """Most bytes that the caches of all sequences generated at once take: where more would, fewer run at once."""
     simulate: bool = False
     """Only reckon the cache and the compute buffer: the model cannot be run, and no weights are read or held."""
 
@@ -139,6 +143,26 @@ class LoadReport(Struct, frozen=True):
     """The logical cores its process may use; None where the system does not say."""
 
 
+class Pair(Struct, frozen=True):
+    """A continuation to score, and what stands before it."""
+
+    prefix: list[int]
+    """The tokens before; at least one."""
+    continuation: list[int]
+    """The tokens scored; at least one."""
+
+
+class Prompt(Struct, frozen=True):
+    """A text to continue greedily."""
+
+    tokens: list[int]
+    """The text; at least one token."""
+    max_tokens: int
+    """Most tokens generated."""
+    stop: list[str] = []
+    """Strings that end what is generated, and are cut off it."""
+
+
 class Score(Struct, frozen=True):
     """How likely a continuation is."""
 
@@ -157,6 +181,46 @@ class Generation(Struct, frozen=True):
     """Tokens generated."""
     stopped: bool
     """A stop string or the end-of-text token ended it, rather than the limit."""
+
+
+class Work(Struct, frozen=True):
+    """What a call took."""
+
+    asked: int = 0
+    """Tokens a model reads that answers one request after another and keeps nothing in between."""
+    computed: int = 0
+    """Tokens read: what requests share, once."""
+    compute_s: float = 0.0
+    """Seconds inside the model."""
+    other_s: float = 0.0
+    """Seconds of all else: planning, log-softmax, text."""
+
+    def __add__(self, other: Work) -> Work:
+        """Both."""
+        return Work(
+            asked=self.asked + other.asked,
+            computed=self.computed + other.computed,
+            compute_s=self.compute_s + other.compute_s,
+            other_s=self.other_s + other.other_s,
+        )
+
+
+class Scores(Struct, frozen=True):
+    """What `Engine.score` gave."""
+
+    scores: list[Score]
+    """One a pair, in order."""
+    work: Work
+    """What it took."""
+
+
+class Generations(Struct, frozen=True):
+    """What `Engine.generate` gave."""
+
+    generations: list[Generation]
+    """One a prompt, in order."""
+    work: Work
+    """What it took."""
 
 
 class FirstToken(Struct, frozen=True):
@@ -340,6 +404,10 @@ class Engine(Protocol):
         """The token ids of a text; with `special`, control tokens in the text count and begin-of-text is added."""
         ...
 
+    def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        """`tokenize` of many texts in one call."""
+        ...
+
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids."""
         ...
@@ -374,15 +442,15 @@ class Engine(Protocol):
         """
         ...
 
-    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
-        """The log probability of each continuation after the prefix.
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        """The log probability of each continuation after its prefix.
 
-        What is shared with the last call is not read again. No continuation and no prefix may be empty.
+        What pairs share is read once, and so is what they share with the last call, as far as the engine keeps it.
         """
         ...
 
-    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
-        """Continue the prompt greedily."""
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
+        """Continue each prompt greedily, many at once."""
         ...
 
     def multiply(self, product: Product) -> ProductReport:

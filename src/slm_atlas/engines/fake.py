@@ -21,17 +21,23 @@ from slm_atlas.engines.base import (
     EngineInfo,
     FirstToken,
     Generation,
+    Generations,
     LoadReport,
     LoadSettings,
     MemoryReport,
     NodeCost,
     NodeEvent,
+    Pair,
     PhaseProfile,
     Product,
     ProductReport,
     Profile,
+    Prompt,
     Score,
+    Scores,
+    Work,
 )
+from slm_atlas.engines.packing import checked
 from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
@@ -149,25 +155,26 @@ class Fake(Partial):
         decode = _phase([DECODE_S] * len(answer), 1, events)
         return Profile(prefill=_phase([self.prefill(prompt)], len(prompt), events), decode=decode)
 
-    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+    def score(self, pairs: Sequence[Pair]) -> Scores:
         """Each token is `LIKELY` where it follows its predecessor in the alphabet."""
-        if not prefix or not all(continuations):
-            raise EngineRefused("scoring needs a prefix and continuations of at least one token each")
-        return [_score([prefix[-1], *continuation]) for continuation in continuations]
+        scores = [_score([pair.prefix[-1], *pair.continuation]) for pair in checked(pairs)]
+        return Scores(scores=scores, work=_work([[*pair.prefix, *pair.continuation[:-1]] for pair in pairs]))
 
-    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
-        """The alphabet, from the prompt's last letter on."""
-        if not prompt:
-            raise EngineRefused("generation needs a prompt of at least one token")
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
+        """The alphabet, from each prompt's last letter on."""
+        generations = [self._continued(prompt) for prompt in checked(prompts)]
+        return Generations(generations=generations, work=_work([prompt.tokens for prompt in prompts]))
+
+    def _continued(self, prompt: Prompt) -> Generation:
         tokens: list[int] = []
-        last = prompt[-1]
-        while len(tokens) < max_tokens:
+        last = prompt.tokens[-1]
+        while len(tokens) < prompt.max_tokens:
             last = next_token(last)
             if last == _END:
                 return Generation(text=self.detokenize(tokens), tokens=len(tokens), stopped=True)
             tokens.append(last)
             text = self.detokenize(tokens)
-            ends = [place for place in map(text.find, stop) if place >= 0]
+            ends = [place for place in map(text.find, prompt.stop) if place >= 0]
             if ends:
                 return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
         return Generation(text=self.detokenize(tokens), tokens=len(tokens), stopped=False)
@@ -257,6 +264,13 @@ def _events(total_s: float) -> Iterator[NodeEvent]:
         layer = 0 if "blk" in weight else None
         yield NodeEvent(op=op, name=name, weight=weight, layer=layer, start_s=start, elapsed_s=share * total_s)
         start += share * total_s
+
+
+def _work(texts: Sequence[Sequence[int]]) -> Work:
+    """Each branch of the tree of texts is read once, at a simulated pace."""
+    branches = {tuple(text[:end]) for text in texts for end in range(1, len(text) + 1)}
+    computed = len(branches)
+    return Work(asked=sum(map(len, texts)), computed=computed, compute_s=PREFILL_S_PER_TOKEN * computed)
 
 
 def _score(tokens: Sequence[int]) -> Score:

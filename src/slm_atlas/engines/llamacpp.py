@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
-import itertools
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import llama_cpp.llama_cpp as lib
@@ -21,31 +21,32 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from slm_atlas.engines import kernels, process, quantizer, usage
+from slm_atlas.engines import kernels, params, process, quantizer, usage
 from slm_atlas.engines.base import (
     NOT_WRITTEN,
     Conversion,
     EngineInfo,
     FirstToken,
-    Generation,
+    Generations,
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Pair,
     Product,
     ProductReport,
     Profile,
-    Score,
+    Prompt,
+    Scores,
 )
+from slm_atlas.engines.batches import Batches
+from slm_atlas.engines.generating import Vocabulary
 from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
+from slm_atlas.engines.many import Many
+from slm_atlas.engines.packing import checked
 from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB, MOST_TOKENS
 
-Logits = npt.NDArray[np.float32]
-"""Of one token, shape (n_vocab,)."""
-
-# Numbers of `ggml_type` (ggml.h): the bindings name only some of them.
-_KV_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2}
 # Latent attention multiplies with stacks of matrices; where AMX has repacked those, llama.cpp aborts (ggml-backend.cpp:
 # no backend takes the product; seen with F16 and Q8_0).
 _NOT_REPACKED = ("deepseek2",)
@@ -70,6 +71,7 @@ class LlamaCpp(Partial):
         self._model: Any = None
         self._context: Any = None
         self._watched: Any = None
+        self._many: Many | None = None
         self._recorder = Recorder()
         self._cached: list[int] = []
         self._path = ""
@@ -111,19 +113,21 @@ class LlamaCpp(Partial):
         self._load_model(settings)
         if settings.repack and self._architecture() in _NOT_REPACKED:
             self._load_model(msgspec.structs.replace(settings, repack=False))
-        self._context = lib.llama_init_from_model(self._model, _context_params(settings))
+        self._context = lib.llama_init_from_model(self._model, params.context_params(settings))
         if not self._context:
             raise EngineRefused(f"llama.cpp made no context: {self._complaint()}")
         load_s = time.perf_counter() - start
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
+        vocabulary = Vocabulary(self._piece, lambda token: lib.llama_vocab_is_eog(self._vocab, token), self.detokenize)
+        self._many = self._new_many(vocabulary)
         return self._load_report(load_s)
 
     def _load_model(self, settings: LoadSettings) -> None:
         if self._model:
             lib.llama_model_free(self._model)
             self._clear_log()
-        self._model = lib.llama_model_load_from_file(settings.path.encode(), _model_params(settings))
+        self._model = lib.llama_model_load_from_file(settings.path.encode(), params.model_params(settings))
         if not self._model:
             raise EngineRefused(f"llama.cpp did not load the model: {self._complaint()}")
 
@@ -191,14 +195,22 @@ class LlamaCpp(Partial):
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids; raises `EngineRefused` where the model has no vocabulary (a forged one)."""
-        if lib.llama_vocab_type(self._vocab) == lib.LLAMA_VOCAB_TYPE_NONE:
-            raise EngineRefused("the model has no tokenizer (a forged model has random weights and no vocabulary)")
+        self._need_words()
         raw = text.encode()
         room = (lib.llama_token * (len(raw) + 8))()
         count = lib.llama_tokenize(self._vocab, raw, len(raw), room, len(room), special, special)
         if count < 0:
             raise EngineRefused(f"llama.cpp could not tokenize {len(raw)} bytes")
         return list(room[:count])
+
+    def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        """Token ids of each text, on all cores: llama.cpp's tokenizer keeps no state, and the bindings free the GIL."""
+        with ThreadPoolExecutor(process.usable_cores()) as pool:
+            return list(pool.map(lambda text: self.tokenize(text, special=special), texts))
+
+    def _need_words(self) -> None:
+        if lib.llama_vocab_type(self._vocab) == lib.LLAMA_VOCAB_TYPE_NONE:
+            raise EngineRefused("the model has no tokenizer (a forged model has random weights and no vocabulary)")
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text; bytes that are not UTF-8 become the replacement character."""
@@ -251,7 +263,7 @@ class LlamaCpp(Partial):
         if len(tokens) >= lib.llama_n_ctx(self._context):
             raise EngineRefused(f"{len(tokens)} tokens do not fit a context of {lib.llama_n_ctx(self._context)}")
         self.prefill(tokens)
-        self.detokenize([int(np.argmax(self._logits(-1)))])
+        self.detokenize([int(np.argmax(_logits(self._context, self._n_vocab)))])
         return FirstToken(seconds=time.perf_counter() - start, prompt_tokens=len(tokens))
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
@@ -309,9 +321,9 @@ class LlamaCpp(Partial):
         """The context whose nodes are timed stands in for the plain one; it is made when first needed."""
         if not self._watched:
             logged = len(self._log)
-            params = _context_params(self._settings)
-            params.cb_eval = self._recorder.callback
-            self._watched = lib.llama_init_from_model(self._model, params)
+            asked = params.context_params(self._settings)
+            asked.cb_eval = self._recorder.callback
+            self._watched = lib.llama_init_from_model(self._model, asked)
             if not self._watched:
                 raise EngineRefused(f"llama.cpp made no second context, to time nodes in: {self._complaint()}")
             del self._log[logged:]  # `memory` speaks of the plain context
@@ -332,86 +344,38 @@ class LlamaCpp(Partial):
 
     # ---- meaning ----------------------------------------------------------------------------------------------
 
-    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
-        """Log probabilities; the prefix is read once, and what it shares with the last call's is not read again."""
-        if not prefix or not all(continuations):
-            raise EngineRefused("scoring needs a prefix and continuations of at least one token each")
-        if len(prefix) + max(map(len, continuations)) > lib.llama_n_ctx(self._context):
-            raise EngineRefused(
-                f"prefix and continuation exceed the context of {lib.llama_n_ctx(self._context)} tokens"
-            )
-        after_prefix = self._read(prefix)
-        scores = []
-        for continuation in continuations:
-            rows = itertools.chain([after_prefix], self._append(continuation[:-1]))
-            scores.append(_score(rows, continuation))
-            self._forget(len(prefix))
-            if len(self._cached) < len(prefix):
-                self._read(prefix)
-        return scores
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        """Log probabilities, in a context for many sequences."""
+        return self._loaded_many().score(pairs)
 
-    def _read(self, tokens: Sequence[int]) -> Logits:
-        """Bring the cache to exactly these tokens; the logits after the last."""
-        pairs = zip(self._cached, tokens, strict=False)
-        shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-        # At least one token is run again, for its logits.
-        self._forget(min(shared, len(tokens) - 1))
-        (last,) = self._append(tokens[len(self._cached) :], every=False)
-        return last
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
+        """The most likely token each time, in a context of as many sequences as there is memory for."""
+        many = self._loaded_many()
+        if checked(prompts):
+            self._need_words()
+        return many.generate(prompts)
 
-    def _append(self, tokens: Sequence[int], *, every: bool = True) -> Iterator[Logits]:
-        """Run tokens after the cached ones; yields the logits after each of them, or after the last alone.
+    def _loaded_many(self) -> Many:
+        if self._many is None:
+            raise EngineRefused("no model is loaded")
+        return self._many
 
-        A micro-batch at a time: the logits of a whole batch of 2048 tokens would take 400 MB at a vocabulary of 49k.
-        """
-        size = int(lib.llama_n_ubatch(self._context))
-        for first in range(0, len(tokens), size):
-            chunk = tokens[first : first + size]
-            last = first + len(chunk) == len(tokens)
-            wanted = range(len(chunk)) if every else range(len(chunk) - 1, len(chunk)) if last else range(0)
-            self._run_for_logits(chunk, wanted)
-            for place in wanted:
-                yield self._logits(place)
+    def _new_many(self, vocabulary: Vocabulary) -> Many:
+        amx = any(" AMX model buffer" in line for line in self._log)
+        cache_bytes = self.memory().kv_bytes
+        return Many(self._model, self._settings, vocabulary, self._batches, cache_bytes=cache_bytes, amx=amx)
 
-    def _run_for_logits(self, tokens: Sequence[int], wanted: range) -> None:
-        batch = lib.llama_batch_init(len(tokens), 0, 1)
-        try:
-            batch.n_tokens = len(tokens)
-            for place, token in enumerate(tokens):
-                batch.token[place] = token
-                batch.pos[place] = len(self._cached) + place
-                batch.n_seq_id[place] = 1
-                batch.seq_id[place][0] = 0
-                batch.logits[place] = place in wanted
-            self._run(batch)
-        finally:
-            lib.llama_batch_free(batch)
-        self._cached += tokens
+    def _batches(self, asked: lib.llama_context_params) -> Batches:
+        """One more context of the same weights; `memory` goes on speaking of the plain one."""
+        logged = len(self._log)
+        made = Batches(self._model, asked, self._complaint)
+        del self._log[logged:]
+        return made
 
-    def _logits(self, place: int) -> Logits:
-        pointer = lib.llama_get_logits_ith(self._context, place)
-        return np.ctypeslib.as_array(pointer, shape=(self._n_vocab,)).copy()
-
-    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
-        """The most likely token each time, until a stop string, an end token, the limit or the end of the context."""
-        if not prompt:
-            raise EngineRefused("generation needs a prompt of at least one token")
-        logits = self._read(prompt)
-        tokens: list[int] = []
-        text = ""
-        room = min(max_tokens, lib.llama_n_ctx(self._context) - len(prompt))
-        while len(tokens) < room:
-            token = int(np.argmax(logits))
-            if lib.llama_vocab_is_eog(self._vocab, token):
-                return Generation(text=text, tokens=len(tokens), stopped=True)
-            tokens.append(token)
-            text = self.detokenize(tokens)
-            ends = [place for place in map(text.find, stop) if place >= 0]
-            if ends:
-                return Generation(text=text[: min(ends)], tokens=len(tokens), stopped=True)
-            if len(tokens) < room:
-                (logits,) = self._append([token])
-        return Generation(text=text, tokens=len(tokens), stopped=False)
+    def _piece(self, token: int) -> bytes:
+        room = ctypes.create_string_buffer(256)
+        count = lib.llama_token_to_piece(self._vocab, token, room, len(room), 0, True)
+        return room.raw[:count] if count >= 0 else self.detokenize([token]).encode()
 
     # ---- arithmetic without a model ---------------------------------------------------------------------------
 
@@ -436,13 +400,15 @@ class LlamaCpp(Partial):
     # ---- life -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Free the context and the model."""
+        """Free the contexts and the model."""
+        if self._many:
+            self._many.close()
         for context in (self._context, self._watched):
             if context:
                 lib.llama_free(context)
         if self._model:
             lib.llama_model_free(self._model)
-        self._context = self._watched = self._model = None
+        self._context = self._watched = self._model = self._many = None
         self._cached = []
 
     def __enter__(self) -> Self:
@@ -461,40 +427,6 @@ def _check_sizes(settings: LoadSettings) -> None:
             raise EngineRefused(f"a {name} of {tokens:,} tokens is not between 1 and {MOST_TOKENS:,}")
 
 
-def _model_params(settings: LoadSettings) -> lib.llama_model_params:
-    params = lib.llama_model_default_params()
-    params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if settings.mmap and not settings.simulate else lib.LLAMA_LOAD_MODE_NONE
-    params.use_extra_bufts = settings.repack
-    params.no_alloc = settings.simulate
-    params.n_gpu_layers = 0
-    return params
-
-
-def _context_params(settings: LoadSettings) -> lib.llama_context_params:
-    if settings.kv_type not in _KV_TYPES:
-        raise EngineRefused(f"unknown KV cache type '{settings.kv_type}' (one of {', '.join(_KV_TYPES)})")
-    params = lib.llama_context_default_params()
-    params.n_ctx = settings.context
-    params.n_batch = min(settings.batch, settings.context)
-    params.n_ubatch = min(settings.micro_batch, params.n_batch)
-    params.n_threads = params.n_threads_batch = settings.threads or process.usable_cores()
-    params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
-    choices = {None: lib.LLAMA_FLASH_ATTN_TYPE_AUTO, True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED}
-    # As llama.cpp's own programs do: layers with a sliding window hold no more than it.
-    params.swa_full = False
-    params.flash_attn_type = choices.get(settings.flash_attention, lib.LLAMA_FLASH_ATTN_TYPE_DISABLED)
-    # As llama.cpp's own programs do: a layer with a sliding window keeps the window, not the whole context.
-    params.swa_full = False
-    params.no_perf = True
-    return params
-
-
-def _score(rows: Iterable[Logits], tokens: Sequence[int]) -> Score:
-    """Log-softmax of each row at its token; float64, since a vocabulary's worth of float32 loses digits."""
-    logprob, greedy = 0.0, True
-    for row, token in zip(rows, tokens, strict=True):
-        wide = row.astype(np.float64)
-        peak = wide.max()
-        logprob += float(wide[token] - peak - np.log(np.exp(wide - peak).sum()))
-        greedy = greedy and bool(wide[token] == peak)
-    return Score(logprob=logprob, greedy=greedy)
+def _logits(context: int, n_vocab: int) -> npt.NDArray[np.float32]:
+    """The logits after the last token, shape (n_vocab,); llama.cpp's own memory."""
+    return np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), shape=(n_vocab,))

@@ -10,15 +10,17 @@ from slm_atlas.engines.base import (
     Conversion,
     EngineInfo,
     FirstToken,
-    Generation,
+    Generations,
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Pair,
     Product,
     ProductReport,
     Profile,
+    Prompt,
     Response,
-    Score,
+    Scores,
     ServerReport,
     Struct,
 )
@@ -46,6 +48,13 @@ class Tokenize(Struct, frozen=True, tag=True):
     """`Engine.tokenize`."""
 
     text: str
+    special: bool
+
+
+class TokenizeAll(Struct, frozen=True, tag=True):
+    """`Engine.tokenize_all`."""
+
+    texts: list[str]
     special: bool
 
 
@@ -90,16 +99,13 @@ class ProfileNodes(Struct, frozen=True, tag=True):
 class ScoreAll(Struct, frozen=True, tag=True):
     """`Engine.score`."""
 
-    prefix: list[int]
-    continuations: list[list[int]]
+    pairs: list[Pair]
 
 
 class Generate(Struct, frozen=True, tag=True):
     """`Engine.generate`."""
 
-    prompt: list[int]
-    max_tokens: int
-    stop: list[str]
+    prompts: list[Prompt]
 
 
 class Multiply(Struct, frozen=True, tag=True):
@@ -128,7 +134,7 @@ class Respond(Struct, frozen=True, tag=True):
     max_tokens: int
 
 
-Asked = Start | Load | Memory | Tokenize | Detokenize | EndOfText | Prefill | Decode
+Asked = Start | Load | Memory | Tokenize | TokenizeAll | Detokenize | EndOfText | Prefill | Decode
 Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Quantize | Connect | Respond
 
 
@@ -145,10 +151,8 @@ class Done(Struct, frozen=True, tag=True):
 
 
 Reply = Done | Refused
-Report = (
-    EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | Generation | ServerReport | Response
-)
-Result = Report | list[Score] | list[int] | list[float] | float | str | None
+Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | ServerReport | Response
+Result = Report | Scores | Generations | list[int] | list[list[int]] | list[float] | float | str | None
 
 _LENGTH_BYTES = 8
 

@@ -8,15 +8,17 @@ from typing import NoReturn, Self
 from slm_atlas.engines.base import (
     Conversion,
     FirstToken,
-    Generation,
+    Generations,
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Pair,
     Product,
     ProductReport,
     Profile,
+    Prompt,
     Response,
-    Score,
+    Scores,
     ServerReport,
 )
 from slm_atlas.errors import EngineRefused
@@ -39,6 +41,10 @@ class Partial:
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Refuse."""
         self._refuse("tokenize")
+
+    def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        """Each in turn."""
+        return [self.tokenize(text, special=special) for text in texts]
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Refuse."""
@@ -74,11 +80,11 @@ class Partial:
         """Refuse."""
         self._refuse("write model files")
 
-    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+    def score(self, pairs: Sequence[Pair]) -> Scores:
         """Refuse."""
         self._refuse("score")
 
-    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
         """Refuse."""
         self._refuse("generate from token ids")
 

@@ -27,15 +27,17 @@ from slm_atlas.engines.base import (
     Engine,
     EngineInfo,
     FirstToken,
-    Generation,
+    Generations,
     LoadReport,
     LoadSettings,
     MemoryReport,
+    Pair,
     Product,
     ProductReport,
     Profile,
+    Prompt,
     Response,
-    Score,
+    Scores,
     ServerReport,
 )
 from slm_atlas.engines.cores import affinity, pin
@@ -113,6 +115,10 @@ class Worker:
         """Token ids of a text."""
         return self._call(msg.Tokenize(text=text, special=special), list[int])
 
+    def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        """Token ids of each text."""
+        return self._call(msg.TokenizeAll(texts=list(texts), special=special), list[list[int]])
+
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Text of token ids."""
         return self._call(msg.Detokenize(tokens=list(tokens)), str)
@@ -140,14 +146,13 @@ class Worker:
         request = msg.ProfileNodes(prompt=list(prompt), answer=list(answer), before=list(before), events=events)
         return self._call(request, Profile)
 
-    def score(self, prefix: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Score]:
+    def score(self, pairs: Sequence[Pair]) -> Scores:
         """Log probabilities of continuations."""
-        request = msg.ScoreAll(prefix=list(prefix), continuations=[list(tokens) for tokens in continuations])
-        return self._call(request, list[Score])
+        return self._call(msg.ScoreAll(pairs=list(pairs)), Scores)
 
-    def generate(self, prompt: Sequence[int], *, max_tokens: int, stop: Sequence[str] = ()) -> Generation:
-        """Continue the prompt greedily."""
-        return self._call(msg.Generate(prompt=list(prompt), max_tokens=max_tokens, stop=list(stop)), Generation)
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
+        """Continue prompts greedily."""
+        return self._call(msg.Generate(prompts=list(prompts)), Generations)
 
     def multiply(self, product: Product) -> ProductReport:
         """Seconds of a matrix product, measured in the child."""
@@ -324,6 +329,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.memory()
         case msg.Tokenize(text=text, special=special):
             return engine.tokenize(text, special=special)
+        case msg.TokenizeAll(texts=texts, special=special):
+            return engine.tokenize_all(texts, special=special)
         case msg.Detokenize(tokens=tokens):
             return engine.detokenize(tokens)
         case msg.EndOfText():
@@ -336,10 +343,10 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.first_token(text)
         case msg.ProfileNodes(prompt=prompt, answer=answer, before=before, events=events):
             return engine.profile(prompt, answer, before=before, events=events)
-        case msg.ScoreAll(prefix=prefix, continuations=continuations):
-            return engine.score(prefix, continuations)
-        case msg.Generate(prompt=prompt, max_tokens=max_tokens, stop=stop):
-            return engine.generate(prompt, max_tokens=max_tokens, stop=stop)
+        case msg.ScoreAll(pairs=pairs):
+            return engine.score(pairs)
+        case msg.Generate(prompts=prompts):
+            return engine.generate(prompts)
         case msg.Multiply(product=product):
             return engine.multiply(product)
         case msg.Quantize(conversion=conversion):

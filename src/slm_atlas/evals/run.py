@@ -13,10 +13,12 @@ from unittest import mock
 
 import msgspec
 
-from slm_atlas.engines import Engine, LoadReport, LoadSettings
+from slm_atlas.engines import Engine, LoadReport, LoadSettings, Work
 from slm_atlas.errors import EngineRefused, MissingExtra, UserError
+from slm_atlas.evals.answers import Answers
 from slm_atlas.evals.fingerprint import task_fingerprint
 from slm_atlas.evals.results import prompts_hash, samples_of
+from slm_atlas.evals.shots import ShotsOrder, fix_shots
 from slm_atlas.evals.suites import Suite, SuiteTask
 from slm_atlas.models.header import read_header
 from slm_atlas.store.records import Sample
@@ -42,10 +44,10 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine granted."""
     samples: tuple[Sample, ...]
     """The main metric of each item, with what stands behind it, then every other metric of the task."""
-    prefill_tokens_read: int
-    """Prompt tokens read."""
-    prefill_tokens_naive: int
-    """Prompt tokens that one reading of the whole prompt a request would take."""
+    work: Work
+    """What the engine did; answers of an earlier run are not in it."""
+    reused: int
+    """Requests that an earlier run had answered."""
     truncated: int
     """Prompts that lost their beginning, being longer than the context."""
     spanned: int
@@ -67,6 +69,8 @@ def evaluate_task(
     limit: int | None = None,
     data: Path | None = None,
     allow_code: bool = False,
+    shots_order: ShotsOrder = ShotsOrder.LM_EVAL,
+    answers: Answers | None = None,
     on_progress: OnProgress | None = None,
 ) -> TaskResult:
     """Load a model and evaluate it on a task; nothing is printed, and nothing is fetched but from the Hub.
@@ -79,6 +83,8 @@ def evaluate_task(
         limit: only so many items, the first of each part in turn; None: all.
         data: the user's folder of rows, for tasks of lm-eval's; None: the Hub.
         allow_code: run what the model writes, in the sandbox, where the task judges code.
+        shots_order: how worked examples are chosen.
+        answers: keeps answers between runs; None: they are not kept.
         on_progress: told the number of requests done and of all; an item has one request, or one a choice.
 
     Raises:
@@ -90,14 +96,15 @@ def evaluate_task(
     """
     chosen = suite.task(task)
     check_installed()
-    from slm_atlas.evals.lm import EngineLM
+    from slm_atlas.evals.lm import EngineLM, call_tokens
 
     fingerprint = task_fingerprint(suite, task, data)
     _refuse_untrained(load.path, chosen)
     with _leave_for_code(chosen, allowed=allow_code):
         loaded = engine.load(load)
-        lm = EngineLM(engine, context=loaded.context, on_progress=on_progress)
-        samples, asked = _evaluate(lm, suite, chosen, limit, data)
+        tokens = call_tokens(loaded.model_params)
+        lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
+        samples, asked = _evaluate(lm, suite, chosen, limit, data, shots_order)
     _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
     return TaskResult(
         task=task,
@@ -106,15 +113,27 @@ def evaluate_task(
         prompts_hash=asked,
         loaded=loaded,
         samples=tuple(samples),
-        prefill_tokens_read=lm.prefill.read,
-        prefill_tokens_naive=lm.prefill.naive,
+        work=lm.work,
+        reused=lm.reused,
         truncated=lm.truncated,
         spanned=lm.spanned,
     )
 
 
+def work_notes(work: Work) -> dict[str, float]:
+    """What a run's record says of what the engine did: tokens asked and computed, seconds, tokens a second."""
+    elapsed = work.compute_s + work.other_s
+    return {
+        "tokens_asked": work.asked,
+        "tokens_computed": work.computed,
+        "compute_s": work.compute_s,
+        "other_s": work.other_s,
+        **({"tokens_per_s": work.computed / elapsed} if elapsed else {}),
+    }
+
+
 def _evaluate(
-    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None
+    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
 ) -> tuple[list[Sample], str]:
     """The samples of what lm-eval logs of each item, and the hash of what was asked."""
     with _quiet():
@@ -123,6 +142,9 @@ def _evaluate(
         from slm_atlas.evals.tasks import build
 
         tasks = build(suite, task, lm.tok_encode, data)
+        if shots_order is ShotsOrder.FIXED:
+            for built in tasks.values():
+                fix_shots(built)
         chosen = first_items({name: len(built.eval_docs) for name, built in tasks.items()}, limit)
         kept: dict[str, ConfigurableTask] = {name: tasks[name] for name in chosen}
         found = evaluate(

@@ -1,12 +1,16 @@
-"""From texts to the tokens an engine reads: where a text begins, where a continuation begins, what is read twice."""
+"""From texts to the tokens an engine reads: where a text begins, and where a continuation begins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from slm_atlas.engines import Engine
+from slm_atlas.engines.packing import common
 from slm_atlas.errors import UserError
+
+_CALL_CHARACTERS = 2_000_000
+"""Text tokenized in one call to the engine: some seconds of it."""
 
 
 class Split(NamedTuple):
@@ -38,15 +42,27 @@ class Encoder:
 
     def encode(self, text: str, *, begin: bool = True) -> list[int]:
         """The tokens of a text, after the begin-of-text unless `begin` is false."""
-        return self._after(self.begin if begin else [], text)
+        return self.encode_all([text], begin=begin)[0]
 
-    def _after(self, opening: list[int], text: str) -> list[int]:
-        tokens = self._engine.tokenize(text, special=True)
-        body = tokens[len(self.begin) : len(tokens) - self._n_end]
+    def encode_all(self, texts: Sequence[str], *, begin: bool = True) -> list[list[int]]:
+        """`encode` of each text; the engine is asked for many at once."""
+        bodies = self._bodies(texts)
+        return [self._after(self.begin if begin else [], bodies[text]) for text in texts]
+
+    def _bodies(self, texts: Iterable[str]) -> dict[str, list[int]]:
+        """The tokens of each text, without what the tokenizer adds; a text that comes often is tokenized once."""
+        bodies: dict[str, list[int]] = {}
+        for call in _calls(dict.fromkeys(texts)):
+            for text, tokens in zip(call, self._engine.tokenize_all(call, special=True), strict=True):
+                bodies[text] = tokens[len(self.begin) : len(tokens) - self._n_end]
+        return bodies
+
+    @staticmethod
+    def _after(opening: list[int], body: list[int]) -> list[int]:
         return body if body[: len(opening)] == opening else opening + body
 
-    def split(self, context: str, continuations: Sequence[str]) -> Split:
-        """Cut the tokens of context + continuation where the continuation begins.
+    def split(self, continuations: Mapping[str, Sequence[str]]) -> dict[str, Split]:
+        """Cut the tokens of each context + continuation where the continuation begins.
 
         As in lm-eval: spaces at the end of the context belong to the continuation, both are tokenized as one text, and
         the cut is after the context's own tokens. Where a token spans that join (`:` and ` C` being one token), lm-eval
@@ -54,16 +70,28 @@ class Encoder:
         context alike, to the last place where all of them and the context agree: each score is then the log probability
         of everything after the same prefix, and they compare fairly. Their level includes the context's last tokens.
 
+        Args:
+            continuations: those of each context.
+
         Raises:
             UserError: a continuation is empty.
         """
-        stripped = context.rstrip()
-        texts = [context[len(stripped) :] + continuation for continuation in continuations]
-        if not all(texts):
-            raise UserError(f"A continuation of {context[-40:]!r} is empty: nothing to score.", "mend the task")
-        opening = self.begin if stripped else self.opening
-        wholes = [self._after(opening, stripped + text) for text in texts]
-        head = self._after(opening, stripped)
+        for context, texts in continuations.items():
+            if not all(context[len(context.rstrip()) :] + text for text in texts):
+                raise UserError(f"A continuation of {context[-40:]!r} is empty: nothing to score.", "mend the task")
+        heads = {context: context.rstrip() for context in continuations}
+        bodies = self._bodies(
+            [*heads.values(), *(context + text for context, texts in continuations.items() for text in texts)]
+        )
+        return {
+            context: self._split(bodies[heads[context]], [bodies[context + text] for text in texts])
+            for context, texts in continuations.items()
+        }
+
+    def _split(self, head_body: list[int], bodies: Sequence[list[int]]) -> Split:
+        opening = self.begin if head_body else self.opening
+        wholes = [self._after(opening, body) for body in bodies]
+        head = self._after(opening, head_body)
         cut = min(shared(head, *wholes), *(len(whole) - 1 for whole in wholes))
         return Split(wholes[0][:cut] or self.opening, [whole[cut:] for whole in wholes], spans=cut < len(head))
 
@@ -85,24 +113,16 @@ class Encoder:
         return [*begin, *tokens[-n_kept:]]
 
 
-class PrefillCount:
-    """Tokens an engine reads when it keeps its last prompt, and those it would read if it kept nothing.
-
-    The engine is taken to read what a prompt does not share with the one before, its last token at least, and each
-    continuation but the last token; so `llamacpp` does for models whose cache can be cut back.
-    """
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.naive = 0
-        self._kept: list[int] = []
-
-    def add(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> None:
-        """Count a prompt and the continuations scored after it; a prompt to generate from has one, of one token."""
-        appended = [len(continuation) - 1 for continuation in continuations]
-        self.read += len(prompt) - min(shared(self._kept, prompt), len(prompt) - 1) + sum(appended)
-        self.naive += sum(len(prompt) + length for length in appended)
-        self._kept = list(prompt)
+def _calls(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts, as many in a call as it takes; at least one."""
+    call: list[str] = []
+    for text in texts:
+        if call and sum(map(len, call)) + len(text) > _CALL_CHARACTERS:
+            yield call
+            call = []
+        call.append(text)
+    if call:
+        yield call
 
 
 def shared(*sequences: Sequence[int]) -> int:
@@ -111,5 +131,5 @@ def shared(*sequences: Sequence[int]) -> int:
     >>> shared([1, 2, 3], [1, 2, 4], [1, 2])
     2
     """
-    differing = (place for place, column in enumerate(zip(*sequences, strict=False)) if len(set(column)) > 1)
-    return next(differing, min(map(len, sequences)))
+    # The first and the last in lexicographic order share what all share.
+    return common(*(pick(sequences, key=list) for pick in (min, max)))

@@ -8,12 +8,13 @@ from slm_atlas.store.db import Attempt, Store
 from slm_atlas.store.exchange import Imported, export_csv, export_jsonl, import_jsonl, is_export
 from slm_atlas.store.keys import content_hash, run_key
 from slm_atlas.store.llama_bench import Here, import_llama_bench, read_llama_bench
-from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
+from slm_atlas.store.records import Answer, Artifact, Host, Run, RunKind, Sample
 from slm_atlas.store.reference import PREFIX as REFERENCE_PREFIX
 from slm_atlas.store.reference import reference_names, reference_path
 
 __all__ = [
     "REFERENCE_PREFIX",
+    "Answer",
     "Artifact",
     "Attempt",
     "Here",

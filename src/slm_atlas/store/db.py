@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 from slm_atlas.errors import Outcome
 from slm_atlas.store.faults import explained, make_folder
 from slm_atlas.store.migrations import migrate
-from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample, Struct
+from slm_atlas.store.records import Answer, Artifact, Host, Run, RunKind, Sample, Struct
 from slm_atlas.store.rows import columns, from_row, to_row
 
 BUSY_TIMEOUT_S = 60.0
@@ -123,6 +123,24 @@ class Store:
                 ((run_id, position, *row) for position, row in enumerate(rows)),
             )
         return True
+
+    def add_answers(self, answers: Iterable[Answer]) -> None:
+        """Adds answers of an evaluation in one step; those that are known already are not added again.
+
+        Raises:
+            ValueError: a number in them is NaN or infinite.
+            sqlite3.IntegrityError: their artifact or host is unknown.
+        """
+        rows = [to_row(answer) for answer in answers]
+        sql = f"INSERT INTO answer ({columns(Answer)}) VALUES ({_marks(Answer)}) ON CONFLICT DO NOTHING"
+        with self.transaction():
+            self._connection.executemany(sql, rows)
+
+    def answers(self, keys: Collection[str]) -> dict[str, Answer]:
+        """The answers known, by their key."""
+        where = _where(keys)
+        rows = self._select(f"SELECT {columns(Answer)} FROM answer {where.sql}", where.parameters)
+        return {answer.key: answer for answer in (from_row(Answer, row) for row in rows)}
 
     def outcome(self, key: str) -> Outcome | None:
         """How the best attempt of a key ended; None if it was never tried."""

@@ -124,3 +124,26 @@ class Sample(Struct, frozen=True):
     """The item, for a score; the kind of node (`slm_atlas.store.profiles`)."""
     detail: dict[str, Any] | None = None
     """What stands behind it: log probabilities, the text generated, what a node computed."""
+
+
+class Answer(Struct, frozen=True):
+    """What a model answered to one request of a task, kept as soon as its batch is done."""
+
+    key: str
+    """Content hash of what determines it: file, machine, engine, settings, kind and request."""
+    artifact: str
+    """sha256 of the file."""
+    host: str
+    """Id of the machine."""
+    engine: str
+    """Engine, version and build."""
+    settings: dict[str, Any]
+    """The evaluation's: task, its version and data hash, shots, context, compute precision."""
+    kind: str
+    """lm-eval's request type: `loglikelihood`, `loglikelihood_rolling` or `generate_until`."""
+    prompt_hash: str
+    """Hash of the request: of context and continuation, or of the prompt and how to generate."""
+    value: dict[str, Any]
+    """Log probability and lengths, or the text."""
+    recorded_at: str
+    """UTC, ISO 8601."""

@@ -100,3 +100,21 @@ CREATE TRIGGER artifact_no_update BEFORE UPDATE ON artifact BEGIN SELECT RAISE(A
 -- migration 3: a file made from another has that one's losses too
 
 ALTER TABLE artifact ADD COLUMN requantized_from TEXT;
+
+-- migration 4: answers of an evaluation in flight, so that one that was killed goes on where it was
+
+-- No run refers to them: a task that ended has all of it in its samples.
+CREATE TABLE answer (
+    key         TEXT PRIMARY KEY NOT NULL,
+    artifact    TEXT NOT NULL REFERENCES artifact (sha256),
+    host        TEXT NOT NULL REFERENCES host (id),
+    engine      TEXT NOT NULL,
+    settings    TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    prompt_hash TEXT NOT NULL,
+    value       TEXT NOT NULL,
+    recorded_at TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TRIGGER answer_no_update BEFORE UPDATE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
+CREATE TRIGGER answer_no_delete BEFORE DELETE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from slm_atlas import home
 from slm_atlas.errors import UserError
-from slm_atlas.evals import Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
+from slm_atlas.evals import ShotsOrder, Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals.data import missing
 from slm_atlas.evals.definitions import lm_eval_version
@@ -28,6 +28,8 @@ class EvalTarget(NamedTuple):
     """Only so many items; None: all."""
     data: Path | None
     """Folder of rows; None: the Hub, or none is needed."""
+    shots_order: ShotsOrder
+    """How worked examples are chosen, where there are any."""
 
 
 class Selection(NamedTuple):
@@ -97,7 +99,9 @@ def _lacking(task: SuiteTask, study: Study, data: Path | None) -> str | None:
 
 def _target(holder: Suite, task: SuiteTask, study: Study, data: Path | None) -> EvalTarget:
     context = max(study.eval_context, task.length or 0)
-    return EvalTarget(holder, task.name, context, study.limit, data if task.source is Source.LM_EVAL else None)
+    folder = data if task.source is Source.LM_EVAL else None
+    order = study.shots_order if task.shots else ShotsOrder.LM_EVAL
+    return EvalTarget(holder, task.name, context, study.limit, folder, order)
 
 
 def settings_of(target: EvalTarget) -> dict[str, Any]:
@@ -127,6 +131,7 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
         "length": task.length,
         "data": _origin(task, target),
         "items": fingerprint.items,
+        "shots_order": str(target.shots_order),
     }
 
 

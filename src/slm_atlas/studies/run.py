@@ -45,10 +45,11 @@ from slm_atlas.bench.profiling import trace_titles
 from slm_atlas.engines import EngineInfo, LoadSettings, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, EngineRefused, Outcome, UserError
-from slm_atlas.evals import check_installed, evaluate_task
+from slm_atlas.evals import check_installed, evaluate_task, work_notes
 from slm_atlas.models.served import parse
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
+from slm_atlas.studies.answers import StoredAnswers
 from slm_atlas.studies.blocks import Agenda, Turn
 from slm_atlas.studies.evaluations import EvalTarget
 from slm_atlas.studies.plan import Cell, engine_text
@@ -334,17 +335,29 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
             data=target.data,
             # A coding task is planned only where the study allows it.
             allow_code=target.suite.task(target.task).code,
+            shots_order=target.shots_order,
+            answers=_answers(cell, session),
             on_progress=lambda done, total: session.listen(Advanced(done, total)),
         )
     notes = {
         "granted": msgspec.to_builtins(found.loaded),
         "prompts_hash": found.prompts_hash,
-        "prefill_tokens_read": found.prefill_tokens_read,
-        "prefill_tokens_naive": found.prefill_tokens_naive,
+        **work_notes(found.work),
+        "reused": found.reused,
         "truncated": found.truncated,
         "spanned": found.spanned,
     }
     return _Result(Outcome.OK, None, "", list(found.samples), notes)
+
+
+def _answers(cell: Cell, session: Session) -> StoredAnswers:
+    return StoredAnswers(
+        session.store,
+        artifact=cell.subject.artifact.sha256,
+        host=session.host.id,
+        engine=engine_text(session.engine),
+        settings=cell.settings,
+    )
 
 
 class _Like(NamedTuple):

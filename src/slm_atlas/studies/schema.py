@@ -15,6 +15,7 @@ from msgspec import Meta
 from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings
 from slm_atlas.errors import UserError
+from slm_atlas.evals import ShotsOrder
 from slm_atlas.store.stops import PrecisionOf
 
 
@@ -89,6 +90,8 @@ class Study(Struct, frozen=True):
     """Folder of rows for tasks of lm-eval's, `DIR/<task>/<split>.jsonl`; None: `$SLM_ATLAS_DATA`, else the Hub."""
     allow_code: bool = False
     """Evaluate coding tasks, too: they run what the model writes, in a sandbox."""
+    shots_order: ShotsOrder = ShotsOrder.LM_EVAL
+    """How worked examples are chosen."""
 
     def arms(self) -> tuple[BenchSettings, ...]:
         """The settings of every arm: the study's, with each combination of what is varied.
