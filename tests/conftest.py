@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,13 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("temporary")
 
 
-@pytest.fixture(autouse=True)
-def own_machine(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for a measurement of the user's: the lock lies in a folder of the tests' own."""
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+@pytest.fixture(scope="session", autouse=True)
+def own_machine(temporary: Path) -> Iterator[None]:
+    """No test, and no fixture, waits for a measurement of the user's: the lock lies in a folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -98,6 +99,20 @@ def test_imports_inside_functions_count() -> None:
     code = "import json\ndef f():\n    from slm_atlas.store.db import Store\n    from slm_atlas import cli, __version__"
     assert imported_parts(ast.parse(code)) == {"store", "cli", "__init__"}
     assert imported_parts(ast.parse("import slm_atlas.evals.lm as lm\nfrom .db import x")) == {"evals", ".db"}
+
+
+def native(path: Path) -> bool:
+    """Whether importing a module loads native code that may abort, which belongs in a child process."""
+    top = ast.parse(path.read_text()).body
+    names = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in top if isinstance(node, ast.ImportFrom)]
+    return any(name.partition(".")[0] in ("llama_cpp", "torch", "transformers") for name in names)
+
+
+def test_modules_that_load_native_code_are_not_collected_for_doctests() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    left_out = {word.removeprefix("--ignore=") for word in options.split() if word.startswith("--ignore=src/")}
+    assert {shown(path) for path in MODULES if native(path)} == left_out
 
 
 def test_the_allowed_imports_have_no_cycle() -> None:

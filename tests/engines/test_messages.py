@@ -14,6 +14,12 @@ from slm_atlas.engines import messages as msg
 
 TOKENS = st.lists(st.integers(0, 2**31 - 1), max_size=20)
 TEXT = st.text(max_size=20)
+CONVERSIONS = st.builds(
+    Conversion,
+    file_type=st.integers(0, 100),
+    threads=st.integers(0, 100),
+    metadata=st.dictionaries(TEXT, TEXT, max_size=3),
+)
 REQUESTS = st.one_of(
     st.builds(msg.Start, engine=TEXT, memory_limit_bytes=st.none() | st.integers(0, 2**50)),
     st.builds(msg.Load, settings=st.builds(LoadSettings, path=TEXT, context=st.integers(0, 2**20))),
@@ -32,7 +38,7 @@ REQUESTS = st.one_of(
             max_size=3,
         ),
     ),
-    st.builds(msg.Quantize, conversion=st.builds(Conversion, metadata=st.dictionaries(TEXT, TEXT, max_size=3))),
+    st.builds(msg.Quantize, conversion=CONVERSIONS),
 )
 
 
