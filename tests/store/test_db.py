@@ -102,6 +102,14 @@ def test_the_outcome_of_a_key_is_that_of_its_best_attempt(store: Store) -> None:
     assert [found.outcome for found in store.runs()] == [Outcome.OK]
 
 
+def test_a_repeat_that_was_disturbed_does_not_stand_for_a_run_that_was_not(store: Store) -> None:
+    for elapsed, doubts in enumerate([["swap"], [], ["steal"]]):
+        store.record(run("key", elapsed_s=elapsed, notes={"disturbed": doubts}), samples(1))
+        assert store.runs()[0].elapsed_s == min(elapsed, 1)
+    store.record(run("key", elapsed_s=3, notes={"disturbed": []}), samples(1))
+    assert store.runs()[0].elapsed_s == 3
+
+
 def test_runs_are_filtered_and_in_order_of_recording(store: Store) -> None:
     store.add_artifact(msgspec.structs.replace(ARTIFACT, sha256="other"))
     store.record(run("z"), [])

@@ -46,7 +46,8 @@ class Store:
     """Files, machines, runs and samples; add and read, never change.
 
     A key may have been recorded more than once: a failed run is tried again, or two processes raced. Everything is
-    kept, and readers see the *best* attempt: one that ended well before one that did not, a later before an earlier.
+    kept, and readers see the *best* attempt: one that ended well before one that did not, one that nothing disturbed
+    before one that was, a later before an earlier.
     A store belongs to the thread that opened it; another thread or process opens its own.
 
     Args:

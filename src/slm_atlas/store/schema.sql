@@ -118,3 +118,19 @@ CREATE TABLE answer (
 
 CREATE TRIGGER answer_no_update BEFORE UPDATE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
 CREATE TRIGGER answer_no_delete BEFORE DELETE ON answer BEGIN SELECT RAISE(ABORT, 'answer is append-only'); END;
+
+-- migration 5: a repeat that was disturbed itself does not stand for a run that was not
+
+-- The attempts that ended well first, of these the undisturbed ones, of these the last.
+DROP VIEW best;
+CREATE VIEW best AS
+    SELECT * FROM run
+    WHERE id = (
+        SELECT other.id FROM run AS other
+        WHERE other.key = run.key
+        ORDER BY
+            other.outcome = 'ok' DESC,
+            coalesce(json_array_length(other.notes, '$.disturbed'), 0) = 0 DESC,
+            other.attempt DESC
+        LIMIT 1
+    );
