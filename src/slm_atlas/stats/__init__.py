@@ -19,7 +19,7 @@ from slm_atlas.stats.estimates import (
     wilson,
 )
 from slm_atlas.stats.hypotheses import (
-    Tested,
+    BorderTest,
     below,
     mean_above,
     mean_difference,
@@ -34,21 +34,22 @@ from slm_atlas.stats.hypotheses import (
     t_above,
     within,
 )
-from slm_atlas.stats.regression import Regression, regress
+from slm_atlas.stats.regression import Regression, determined, regress
 from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for
 
 __all__ = [
     "LEVEL",
     "MIN_RUNS",
+    "BorderTest",
     "Comparison",
     "Estimate",
     "Regression",
-    "Tested",
     "Trend",
     "average",
     "below",
     "chance_corrected",
     "compare",
+    "determined",
     "half_width",
     "items_for",
     "mean_above",

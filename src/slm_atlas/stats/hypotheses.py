@@ -11,11 +11,12 @@ import statistics
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from slm_atlas.stats.estimates import LEVEL, MIN_RUNS, Estimate, Trend, trend, wilson
 
 
-class Tested(msgspec.Struct, frozen=True, kw_only=True):
+class BorderTest(msgspec.Struct, frozen=True, kw_only=True):
     """An effect, and how well it is known to lie on either side of what was asked."""
 
     effect: Estimate
@@ -26,7 +27,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     """p value of the null that the effect is as claimed; small values speak for its contrary."""
 
 
-def mean_above(values: Sequence[float], border: float = 0.0) -> Tested:
+def mean_above(values: Sequence[float], border: float = 0.0) -> BorderTest:
     """Whether the mean of independent values lies above a border (Student's t).
 
     Raises:
@@ -41,7 +42,7 @@ def mean_above(values: Sequence[float], border: float = 0.0) -> Tested:
     return t_above(statistics.fmean(values), error, len(values) - 1, border, n=len(values), method="Student's t")
 
 
-def t_above(value: float, error: float, freedom: float, border: float, *, n: int, method: str) -> Tested:
+def t_above(value: float, error: float, freedom: float, border: float, *, n: int, method: str) -> BorderTest:
     """Whether an estimate with a standard error lies above a border, by Student's t.
 
     Args:
@@ -58,12 +59,12 @@ def t_above(value: float, error: float, freedom: float, border: float, *, n: int
     effect = Estimate(value=value, low=value - half, high=value + half, n=n, method=method)
     if error == 0:
         above = value > border
-        return Tested(effect=effect, p_for=0.0 if above else 1.0, p_against=1.0 if value >= border else 0.0)
+        return BorderTest(effect=effect, p_for=0.0 if above else 1.0, p_against=1.0 if value >= border else 0.0)
     at = (value - border) / error
-    return Tested(effect=effect, p_for=float(t.sf(at, freedom)), p_against=float(t.cdf(at, freedom)))
+    return BorderTest(effect=effect, p_for=float(t.sf(at, freedom)), p_against=float(t.cdf(at, freedom)))
 
 
-def within(tested_low: Tested, tested_high: Tested) -> Tested:
+def within(tested_low: BorderTest, tested_high: BorderTest) -> BorderTest:
     """Whether an effect lies between two borders: two one-sided tests (Schuirmann 1987).
 
     Args:
@@ -72,15 +73,15 @@ def within(tested_low: Tested, tested_high: Tested) -> Tested:
     """
     inside = max(tested_low.p_for, tested_high.p_against)
     outside = min(1.0, 2 * min(tested_low.p_against, tested_high.p_for))
-    return Tested(effect=tested_low.effect, p_for=inside, p_against=outside)
+    return BorderTest(effect=tested_low.effect, p_for=inside, p_against=outside)
 
 
-def below(tested: Tested) -> Tested:
+def below(tested: BorderTest) -> BorderTest:
     """The same test, claimed the other way round."""
-    return Tested(effect=tested.effect, p_for=tested.p_against, p_against=tested.p_for)
+    return BorderTest(effect=tested.effect, p_for=tested.p_against, p_against=tested.p_for)
 
 
-def share_above(successes: int, n: int, border: float) -> Tested:
+def share_above(successes: int, n: int, border: float) -> BorderTest:
     """Whether a share lies above a border (exact binomial test, Wilson's interval).
 
     Raises:
@@ -94,10 +95,10 @@ def share_above(successes: int, n: int, border: float) -> Tested:
 
     effect = wilson(successes, n)
     p_for, p_against = binom.sf(successes - 1, n, border), binom.cdf(successes, n, border)
-    return Tested(effect=effect, p_for=float(p_for), p_against=float(p_against))
+    return BorderTest(effect=effect, p_for=float(p_for), p_against=float(p_against))
 
 
-def share_difference(first: tuple[int, int], second: tuple[int, int]) -> Tested:
+def share_difference(first: tuple[int, int], second: tuple[int, int]) -> BorderTest:
     """Whether the first of two shares is the larger (Fisher's exact test, Newcombe's 1998 interval, method 10).
 
     Args:
@@ -111,9 +112,9 @@ def share_difference(first: tuple[int, int], second: tuple[int, int]) -> Tested:
     low = value - math.hypot(one.value - _end(one.low), _end(other.high) - other.value)
     high = value + math.hypot(_end(one.high) - one.value, other.value - _end(other.low))
     table = [[first[0], first[1] - first[0]], [second[0], second[1] - second[0]]]
-    p_values = [float(fisher_exact(table, alternative=side)[1]) for side in ("greater", "less")]
+    p_values = [float(fisher_exact(np.array(table), alternative=side)[1]) for side in ("greater", "less")]
     effect = Estimate(value=value, low=low, high=high, n=first[1] + second[1], method="Newcombe")
-    return Tested(effect=effect, p_for=p_values[0], p_against=p_values[1])
+    return BorderTest(effect=effect, p_for=p_values[0], p_against=p_values[1])
 
 
 def _end(end: float | None) -> float:
@@ -121,7 +122,7 @@ def _end(end: float | None) -> float:
     return end
 
 
-def mean_difference(first: Sequence[float], second: Sequence[float], border: float = 0.0) -> Tested:
+def mean_difference(first: Sequence[float], second: Sequence[float], border: float = 0.0) -> BorderTest:
     """Whether the first of two means exceeds the second by more than a border (Welch 1947).
 
     Raises:
@@ -134,7 +135,7 @@ def mean_difference(first: Sequence[float], second: Sequence[float], border: flo
     return _satterthwaite(value, parts, [len(first) - 1, len(second) - 1], border, n=len(first) + len(second))
 
 
-def slope_difference(first: Trend, second: Trend, border: float = 0.0) -> Tested:
+def slope_difference(first: Trend, second: Trend, border: float = 0.0) -> BorderTest:
     """Whether the first of two lines rises faster than the second by more than a border (Welch-Satterthwaite)."""
     errors = [slope_error(line) for line in (first, second)]
     value = first.slope.value - second.slope.value
@@ -142,7 +143,9 @@ def slope_difference(first: Trend, second: Trend, border: float = 0.0) -> Tested
     return _satterthwaite(value, [error**2 for error in errors], [first.slope.n - 2, second.slope.n - 2], border, n=n)
 
 
-def _satterthwaite(value: float, parts: Sequence[float], freedoms: Sequence[float], border: float, *, n: int) -> Tested:
+def _satterthwaite(
+    value: float, parts: Sequence[float], freedoms: Sequence[float], border: float, *, n: int
+) -> BorderTest:
     total = sum(parts)
     below_line = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
     freedom = total**2 / below_line if below_line else float(sum(freedoms))
@@ -157,7 +160,7 @@ def slope_error(line: Trend) -> float:
     return (_end(slope.high) - slope.value) / float(t.ppf((1 + LEVEL) / 2, slope.n - 2))
 
 
-def slope_above(x: Sequence[float], y: Sequence[float], border: float = 0.0) -> Tested:
+def slope_above(x: Sequence[float], y: Sequence[float], border: float = 0.0) -> BorderTest:
     """Whether the least-squares line through points rises by more than a border for a unit of x.
 
     Raises:
@@ -168,7 +171,7 @@ def slope_above(x: Sequence[float], y: Sequence[float], border: float = 0.0) -> 
     return t_above(slope.value, slope_error(line), slope.n - 2, border, n=slope.n, method=slope.method)
 
 
-def rank_correlation_above(x: Sequence[float], y: Sequence[float], border: float = 0.0) -> Tested:
+def rank_correlation_above(x: Sequence[float], y: Sequence[float], border: float = 0.0) -> BorderTest:
     """Whether Spearman's rank correlation lies above a border (Fisher's z; Bonett and Wright 2000, equation 6).
 
     Raises:
@@ -185,10 +188,10 @@ def rank_correlation_above(x: Sequence[float], y: Sequence[float], border: float
     low, high = min(value, math.tanh(z - half)), max(value, math.tanh(z + half))
     effect = Estimate(value=value, low=low, high=high, n=len(x), method="Fisher's z of ranks")
     at = (z - math.atanh(border)) / error
-    return Tested(effect=effect, p_for=float(norm.sf(at)), p_against=float(norm.cdf(at)))
+    return BorderTest(effect=effect, p_for=float(norm.sf(at)), p_against=float(norm.cdf(at)))
 
 
-def spread_ratio_above(first: Sequence[float], second: Sequence[float]) -> Tested:
+def spread_ratio_above(first: Sequence[float], second: Sequence[float]) -> BorderTest:
     """Whether the first of two paired series scatters more than the second (Pitman 1939, Morgan 1939).
 
     Sum and difference of the pairs are correlated if, and only if, the variances differ. The effect is the ratio of
@@ -206,16 +209,18 @@ def spread_ratio_above(first: Sequence[float], second: Sequence[float]) -> Teste
         raise ValueError("a ratio of spreads needs both")
     within_pairs = float(pearsonr(first, second).statistic)
     # Pearson's r of sum and difference, and its t; the interval solves for the ratio at which t is critical.
-    of_sums = float(pearsonr([a + b for a, b in pairs], [a - b for a, b in pairs]).statistic)
+    sums, differences = [a + b for a, b in pairs], [a - b for a, b in pairs]
+    alike = min(sums) == max(sums) or min(differences) == max(differences)  # then both scatter the same
+    of_sums = 0.0 if alike else float(pearsonr(sums, differences).statistic)
     at = of_sums * math.sqrt((n - 2) / max(1e-12, 1 - of_sums**2))
     spread = 1 + 2 * (1 - within_pairs**2) * float(t.ppf((1 + LEVEL) / 2, n - 2)) ** 2 / (n - 2)
     ratio, room = variances[0] / variances[1], math.sqrt(spread**2 - 1)
     low, high = (math.sqrt(ratio * (spread + sign * room)) for sign in (-1, 1))
     effect = Estimate(value=math.sqrt(ratio), low=low, high=high, n=n, method="Pitman and Morgan")
-    return Tested(effect=effect, p_for=float(t.sf(at, n - 2)), p_against=float(t.cdf(at, n - 2)))
+    return BorderTest(effect=effect, p_for=float(t.sf(at, n - 2)), p_against=float(t.cdf(at, n - 2)))
 
 
-def spread_above(values: Sequence[float], border: float, *, fitted: int = 1) -> Tested:
+def spread_above(values: Sequence[float], border: float, *, fitted: int = 1) -> BorderTest:
     """Whether normal values scatter by more than a border (chi-squared of their variance).
 
     Args:
@@ -236,7 +241,7 @@ def spread_above(values: Sequence[float], border: float, *, fitted: int = 1) -> 
     value = math.sqrt(squares / freedom)
     effect = Estimate(value=value, low=low, high=high, n=len(values), method="chi-squared")
     at = squares / border**2
-    return Tested(effect=effect, p_for=float(chi2.sf(at, freedom)), p_against=float(chi2.cdf(at, freedom)))
+    return BorderTest(effect=effect, p_for=float(chi2.sf(at, freedom)), p_against=float(chi2.cdf(at, freedom)))
 
 
 def _need(n: int, least: int) -> None:

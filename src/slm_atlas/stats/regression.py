@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -17,8 +18,9 @@ class Regression(msgspec.Struct, frozen=True, kw_only=True):
     """By predictor: the change of y for a unit of it, all others held, with Student's t interval."""
     r_squared: float
     """Share of y's variance that it explains among the points it was fitted to."""
-    left_out: float
-    """The same for points it was not fitted to, each left out in turn (negative: worse than their mean)."""
+    left_out: Estimate
+    """The same for points it was not fitted to, each left out in turn (negative: worse than their mean), with
+    the jackknife's interval (Student's t)."""
     p_value: float
     """How often predictors permuted among the points would predict the one left out as well."""
     residuals: tuple[float, ...]
@@ -37,19 +39,19 @@ def regress(predictors: Mapping[str, Sequence[float]], y: Sequence[float]) -> Re
         y: a value a point.
 
     Raises:
-        ValueError: fewer than two points more than there are coefficients, or predictors that determine each other.
+        ValueError: fewer than three points more than there are coefficients, or predictors that determine each other.
 
     >>> found = regress({"x": [0.0, 1.0, 2.0, 3.0, 4.0]}, [1.0, 3.1, 4.9, 7.0, 9.1])
-    >>> round(found.coefficients["x"].value, 2), found.left_out > 0.99
+    >>> round(found.coefficients["x"].value, 2), found.left_out.value > 0.99
     (2.01, True)
     """
     from scipy.stats import t
 
     x = np.column_stack([np.ones(len(y)), *(np.asarray(values, dtype=float) for values in predictors.values())])
     freedom = x.shape[0] - x.shape[1]
-    if freedom < 2:
+    if freedom < 3:
         raise ValueError(f"{x.shape[0]} points for {x.shape[1]} coefficients")
-    if np.linalg.matrix_rank(x) < x.shape[1]:
+    if not _has_full_rank(x):
         raise ValueError("predictors that determine each other")
     target, inverse = np.asarray(y, dtype=float), np.linalg.inv(x.T @ x)
     beta = inverse @ x.T @ target
@@ -68,10 +70,17 @@ def regress(predictors: Mapping[str, Sequence[float]], y: Sequence[float]) -> Re
             for place, name in enumerate(predictors, 1)
         },
         r_squared=1 - float(residuals @ residuals) / total if total else 0.0,
-        left_out=_left_out(x, target)[0],
+        left_out=_jackknifed(x, target),
         p_value=_permuted(x, target),
         residuals=tuple(float(value) for value in residuals),
     )
+
+
+def determined(predictors: Mapping[str, Sequence[float]]) -> bool:
+    """Whether points differ in each predictor, and none follows from the others: what `regress` needs."""
+    columns = list(predictors.values())
+    x = np.column_stack([np.ones(len(columns[0])), *(np.asarray(values, dtype=float) for values in columns)])
+    return _has_full_rank(x)
 
 
 def _left_out(x: np.ndarray, targets: np.ndarray) -> list[float]:
@@ -87,6 +96,21 @@ def _left_out(x: np.ndarray, targets: np.ndarray) -> list[float]:
     return [
         1 - float(error) / float(of) if of else 0.0 for error, of in zip((errors**2).sum(axis=0), total, strict=True)
     ]
+
+
+def _jackknifed(x: np.ndarray, target: np.ndarray) -> Estimate:
+    """What is explained of points left out, and how much it varies from one set of points to another."""
+    from scipy.stats import t
+
+    n, whole = len(target), _left_out(x, target)[0]
+    without = [np.delete(np.arange(n), place) for place in range(n)]
+    each = np.array([_left_out(x[kept], target[kept])[0] for kept in without if _has_full_rank(x[kept])])
+    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt((n - 1) * float(each.var()))
+    return Estimate(value=whole, low=whole - half, high=min(1.0, whole + half), n=n, method="leave-one-out, jackknife")
+
+
+def _has_full_rank(x: np.ndarray) -> bool:
+    return bool(np.linalg.matrix_rank(x) == x.shape[1])
 
 
 def _permuted(x: np.ndarray, target: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from slm_atlas.catalog import paper
 from slm_atlas.insights.analyses.insight import Answer, Insight
 from slm_atlas.insights.claims import Data, Evidence
-from slm_atlas.insights.claims.capability import SCORES_OF_MANY
+from slm_atlas.insights.claims.training import SCORES_OF_MANY
 from slm_atlas.insights.frame import Row
 from slm_atlas.stats import Estimate
 

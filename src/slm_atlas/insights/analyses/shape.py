@@ -29,7 +29,12 @@ def _answer(found: Known) -> Answer:
         ]
         alone = stats.regress({name: of for name, of in columns.items() if name not in SHAPE}, logs)
         lines.append(
-            (phase, "left-out R² of size alone, and with the shape", f"{alone.left_out:.2f}, {fit.left_out:.2f}", "")
+            (
+                phase,
+                "left-out R² of size alone, and with the shape",
+                f"{alone.left_out.value:.2f}, {written(fit.left_out, '{:.2f}')}",
+                "",
+            )
         )
         clear = {name: of for name, of in fit.coefficients.items() if name in SHAPE and _clear(of)}
         names = ", ".join(f"{name} ({of.value:+.0%})" for name, of in clear.items()) or "no part of the shape"
@@ -42,7 +47,7 @@ def _answer(found: Known) -> Answer:
     return Answer(text=text, columns=columns_shown, lines=tuple(lines), n=n, caveats=(FAMILIES, MANY))
 
 
-MANY = "Ten intervals of 95% each: one in two such tables has one that misses by chance."
+MANY = "Of ten intervals of 95% one or more misses by chance in four tables of ten."
 
 
 def _clear(estimate: stats.Estimate) -> bool:
@@ -65,6 +70,8 @@ def _measured(evidence: Evidence) -> Answer:
     n = min(len(pairs) for pairs in found.values())
     if n < MIN_SHAPES:
         return Answer(text=f"Catalogued models measured alike: {n}; {MIN_SHAPES} are needed.", n=n, lacking=MEASURE)
+    if not all(stats.determined(predictors([model for _, model in pairs])) for pairs in found.values()):
+        return Answer(text="The models measured do not differ in all parts of the shape.", n=n, lacking=MEASURE)
     return _answer(found)
 
 

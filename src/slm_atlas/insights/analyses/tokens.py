@@ -21,10 +21,16 @@ def _in_figure(_: Evidence) -> Answer:
     lines, told = [], []
     for name, found in groups.items():
         fit = stats.regress({"ratio": [f[0] for f in found], "size": [f[1] for f in found]}, [f[2] for f in found])
-        ratio, size = fit.coefficients["ratio"], fit.coefficients["size"]
-        told.append(f"{name} {written(ratio, '{:+.3f}')}")
+        bought, size = fit.coefficients["ratio"], fit.coefficients["size"]
+        told.append(f"{name} {written(bought, '{:+.3f}')}")
         lines.append(
-            (name, str(len(found)), written(ratio, "{:+.3f}"), written(size, "{:+.3f}"), f"{fit.left_out:.2f}")
+            (
+                name,
+                str(len(found)),
+                written(bought, "{:+.3f}"),
+                written(size, "{:+.3f}"),
+                written(fit.left_out, "{:.2f}"),
+            )
         )
     text = f"Accuracy for ten times the tokens a parameter, at equal size: {', '.join(told)}."
     columns = ("data", "models", "ten times the tokens a parameter", "ten times the parameters", "left-out R²")

@@ -103,6 +103,8 @@ def _size_measured(evidence: Evidence) -> Result:
         return no_data("No real model was evaluated.", SCORES_OF_MANY)
     if len(found) < MIN_SCORED:
         return too_few(f"Real models with the same tasks: {len(found)}; a verdict needs {MIN_SCORED}.", len(found))
+    if len({score for _, _, score in found}) < 2:
+        return too_few("All models score the same.", len(found))
     sizes, scores = [float(size) for _, size, _ in found], [score for _, _, score in found]
     return _size(sizes, scores, "models measured here")
 

@@ -84,7 +84,7 @@ def _factors_measured(evidence: Evidence) -> Result:
     return Result(parts=(part,), summary=summary, n=len(shared), unit="files", caveats=caveats)
 
 
-def _rise(tokens: Sequence[float]) -> tuple[float, stats.Tested]:
+def _rise(tokens: Sequence[float]) -> tuple[float, stats.BorderTest]:
     """How much longer a token takes at the end of a series than at its start, by a straight line, and its test."""
     line = stats.trend(list(range(len(tokens))), tokens)
     scale = (len(tokens) - 1) / line.intercept

@@ -9,9 +9,9 @@ from slm_atlas.catalog import Model, get, paper
 from slm_atlas.insights.claims.evidence import Evidence
 from slm_atlas.insights.claims.shapes import SHAPE, figure_points, measured_points, predictors
 from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_data, too_few
-from slm_atlas.insights.trends import Point, comparable, elasticity, furthest, points, residuals
+from slm_atlas.insights.trends import MIN_MODELS, Point, comparable, elasticity, furthest, points, residuals
 from slm_atlas.insights.trends import too_few as too_few_models
-from slm_atlas.stats import Estimate, Tested, Trend
+from slm_atlas.stats import BorderTest, Trend
 
 LINEAR = (0.7, 1.4)
 """Elasticities called "about linear": nearer to 1 than to a square root (0.5) or a square (2), by their ratios. Twice
@@ -39,7 +39,7 @@ def linear(what: str, found: Sequence[Point]) -> Part:
     return Part(what=f"elasticity of {what} (1: in proportion)", asked=asked, tested=stats.within(low, high))
 
 
-def against(line: Trend, border: float) -> Tested:
+def against(line: Trend, border: float) -> BorderTest:
     """A line's slope against a border."""
     slope = line.slope
     return stats.t_above(slope.value, stats.slope_error(line), slope.n - 2, border, n=slope.n, method=slope.method)
@@ -109,6 +109,8 @@ def _scatter(costs: Costs) -> Result:
     """L2: residuals of the same models in both phases."""
     both = [{point.name: off for point, off in zip(f, residuals(f), strict=True)} for f in costs.values()]
     shared = [name for name in both[0] if name in both[1]]
+    if len(shared) < MIN_MODELS:
+        return too_few(f"{len(shared)} models have both phases; a verdict needs {MIN_MODELS}.", len(shared))
     prefill, decode = ([of[name] for name in shared] for of in both)
     part = Part(
         what="scatter around the trend, prefill over decode",
@@ -142,14 +144,15 @@ def _shape(found: Mapping[str, Sequence[tuple[Point, Model]]]) -> Result:
     parts, told = [], []
     for phase, pairs in found.items():
         off = residuals([point for point, _ in pairs])
-        columns = {name: values for name, values in predictors([model for _, model in pairs]).items() if name in SHAPE}
+        columns = {name: of for name, of in predictors([model for _, model in pairs]).items() if name in SHAPE}
+        if not stats.determined(columns):
+            return too_few("The models measured do not differ in all four parts of the shape.", len(off))
         fit = stats.regress(columns, off)
-        effect = Estimate(value=fit.left_out, low=None, high=None, n=len(off), method="leave-one-out; permutations")
         parts.append(
             Part(
                 what=f"share of {phase}'s scatter that the shape predicts of a model left out",
                 asked="more than by chance",
-                tested=Tested(effect=effect, p_for=fit.p_value, p_against=1.0),
+                tested=BorderTest(effect=fit.left_out, p_for=fit.p_value, p_against=1.0),
                 form="{:.0%}",
             )
         )
@@ -158,7 +161,7 @@ def _shape(found: Mapping[str, Sequence[tuple[Point, Model]]]) -> Result:
             for name, of in fit.coefficients.items()
             if of.low is not None and of.high is not None and of.low * of.high > 0
         ]
-        told.append(f"{fit.left_out:.0%} of {phase}'s scatter (apart from 0: {', '.join(clear) or 'none'})")
+        told.append(f"{fit.left_out.value:.0%} of {phase}'s scatter (apart from 0: {', '.join(clear) or 'none'})")
     n = min(len(pairs) for pairs in found.values())
     summary = f"Depth, FFN width, embedding and key-value sharing predict, of models left out, {' and '.join(told)}"
     return Result(parts=tuple(parts), summary=summary, n=n, caveats=(FAMILIES, WORSE))

@@ -154,7 +154,8 @@ def _share_in_catalogue(evidence: Evidence) -> Result:
 
 
 def _share_measured(evidence: Evidence) -> Result:
-    short, long = {}, {}
+    short: dict[str, float] = {}
+    long: dict[str, float] = {}
     for row in evidence.rows:
         context, whole, cache = (
             row.settings.get("context"),

@@ -87,7 +87,11 @@ def _lacking(costs: Costs | None) -> Result | None:
         known = ", ".join(costs.prefill)
         if len(costs.prefill) == 1:
             return no_data(f"No model was measured in more than one format ({known}).", MEASURE)
-        return too_few(f"A verdict needs F16 and {MIN_FORMATS} other formats of a model, not {known}.", 1, "formats")
+        return too_few(
+            f"A verdict needs F16 and {MIN_FORMATS} other formats of a model, not {known}.",
+            len(costs.prefill),
+            "formats",
+        )
     return None
 
 
@@ -127,8 +131,8 @@ def _fastest(costs: Costs | None, caveats: tuple[str, ...]) -> Result:
         return lacking or no_data("Nothing was measured.", MEASURE)
     medians = {name: statistics.median(costs.decode[name]) for name in (*costs.others(), costs.full() or "")}
     regular, irregular = ([math.log(medians[n] / BITS[n]) for n in medians if n in of] for of in (REGULAR, IRREGULAR))
-    if "Q4_K_M" not in medians or min(len(regular), len(irregular)) < 2:
-        return too_few("A verdict needs Q4_K_M, Q8_0 and two of the irregular formats.", len(medians), "formats")
+    if "Q4_K_M" not in medians or min(len(regular), len(irregular)) < 2 or len(regular) + len(irregular) < 5:
+        return too_few("A verdict needs Q4_K_M, Q8_0 and three of the irregular formats.", len(medians), "formats")
     rival = min((name for name in medians if name != "Q4_K_M"), key=lambda name: medians[name])
     ahead = [math.log(other / own) for own, other in zip(costs.decode["Q4_K_M"], costs.decode[rival], strict=False)]
     if len(ahead) < stats.MIN_RUNS:

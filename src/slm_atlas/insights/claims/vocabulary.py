@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from slm_atlas.stats import Estimate, Tested
+from slm_atlas.stats import BorderTest, Estimate
 
 if TYPE_CHECKING:
     from slm_atlas.insights.claims.evidence import Evidence
@@ -49,7 +49,7 @@ class Part(Struct, frozen=True, kw_only=True):
     """What is estimated: `elasticity of prefill`."""
     asked: str
     """What the claim says of it: `above 0`."""
-    tested: Tested
+    tested: BorderTest
     """The estimate, and how well it is known to be so or not."""
     form: str = "{:.2f}"
     """How the estimate is written."""
