@@ -30,7 +30,7 @@ def verdicts(results: Sequence[Result], data: Data = Data.MINE) -> list[Finding]
 def shared(rng: np.random.Generator, claims: int, effect: float, models: int = 15) -> list[Result]:
     """Claims tested on the same models, so that their errors go together."""
     common = rng.normal(0, 1, models)
-    return [result(part((effect + 0.7 * common + 0.7 * rng.normal(0, 1, models)).tolist()) for _ in range(claims)]
+    return [result(part((effect + 0.7 * common + 0.7 * rng.normal(0, 1, models)).tolist())) for _ in range(claims)]
 
 
 def test_a_family_under_the_null_errs_at_most_once_in_twenty() -> None:
