@@ -38,7 +38,7 @@ def _data_options(function: Decorated) -> Decorated:
 @_data_options
 @click.pass_context
 def command(ctx: click.Context, *, data: str | None, files: tuple[Path, ...], json: bool) -> None:
-    """Test the survey's claims on its own figures, on the catalogue, and on what was measured here.
+    """Test the survey's claims on its figures and your measurements.
 
     A verdict is holds, fails, undecided or no data; all tests on one data set are corrected for their number. Claims of
     one's own are tested with --claims FILE, which is run. Below the claims stand insights the survey could not have.
@@ -124,7 +124,7 @@ def _print_all(found: Sequence[Sequence[Finding]]) -> None:
     print_table(["", *(findings[0].data for findings in found), "Claim"], lines)
     if any(finding.wording for findings in found for finding in findings):
         say(f"{MARK} The survey's wording does not follow from its own figures: they contradict it, or leave it open.")
-    say("With intervals, of one data set: slm insights --data mine. One claim in full: slm insights show ID")
+    say("A number is the effect that the verdict hangs on; with intervals: --data mine. In full: slm insights show ID")
 
 
 def _verdict(finding: Finding) -> str:
@@ -134,16 +134,19 @@ def _verdict(finding: Finding) -> str:
 def _with_effect(finding: Finding) -> str:
     if finding.effect is None:
         return _verdict(finding)
-    return f"{_verdict(finding)} {finding.form.format(finding.effect.value)}"
+    from slm_atlas.insights.claims import number
+
+    return f"{_verdict(finding)} {number(finding.effect.value, finding.form)}"
 
 
 def _print_one(found: Sequence[Finding]) -> None:
     """A line a claim, with its effect; then, once, what would be needed for those without data."""
     lines = [(f.claim.id, _verdict(f), _effect(f), f.n or None, f.reason) for f in found if f.lacking is None]
-    print_table(["", "Verdict", "Effect", "n", "Why"], lines, right=["n"])
+    if lines:
+        print_table(["", "Verdict", "Effect", "n", "Why"], lines, right=["n"])
+        click.echo()
     silent = [finding for finding in found if finding.lacking is not None]
     if silent:
-        click.echo()
         print_table(["", "Verdict", "Needs"], [(f.claim.id, f.verdict, f.lacking) for f in silent])
     say("[low, high]: 95 % intervals of one effect; verdicts are corrected for all. In full: slm insights show ID")
 

@@ -6,18 +6,21 @@ import math
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from insights.rows import given, row
 from slm_atlas import catalog
 from slm_atlas.catalog import paper
+from slm_atlas.errors import Outcome
 from slm_atlas.insights.claims import CLAIMS, Data, Evidence, Finding, Verdict, findings, of_catalogue, of_paper
 from slm_atlas.insights.claims.abilities import ABILITIES, scored
 from slm_atlas.insights.claims.evidence import EMPTY, releases
 from slm_atlas.insights.claims.hardware import phone_tokens
-from slm_atlas.insights.frame import Row
-from slm_atlas.store.records import Artifact
+from slm_atlas.insights.frame import Dataset, Row
+from slm_atlas.store.profiles import PHASES, Node, Observed, to_samples
+from slm_atlas.store.records import Artifact, Run, RunKind, Sample
 
 IDS = [
     "A1",
@@ -193,6 +196,67 @@ def test_q1_compares_the_gains_of_a_model_s_formats() -> None:
     less = {name: (decode, prefill) for name, (prefill, decode) in more.items()}
     assert on(formats(less))["Q1"].verdict is Verdict.FAILS
     assert on(formats({"Q4_K_M": (1.0, 1.0)}))["Q1"].verdict is Verdict.NO_DATA
+
+
+def ended(kind: RunKind, key: str, file: str, settings: dict[str, Any]) -> Run:
+    return Run(
+        key=key, kind=kind, artifact=file, host="h", engine="fake", settings=settings, replicate=0, outcome=Outcome.OK,
+        cause=None, log_tail="", started_at="2026-11-24", elapsed_s=1.0, notes={}, atlas_version="0",
+    )  # fmt: skip
+
+
+def profiled(head: tuple[float, float], models: int = 5) -> Evidence:
+    """Models of which the head takes these shares of prefill and of decode, a little more from one to the next."""
+    files = {str(i): artifact(str(i), name) for i, name in enumerate(PROFILED[:models])}
+    runs, samples = [], {}
+    for i, file in enumerate(files):
+        run = ended(RunKind.PROFILE, file, file, {"n_prompt": 50})
+        runs.append(run)
+        samples[file] = [
+            sample
+            for phase, share in zip(PHASES, head, strict=True)
+            for sample in to_samples(phase, observed(share + i / 100))
+        ]
+    return Evidence(dataset=Dataset(files, {}, runs, samples))
+
+
+PROFILED = ("smollm-135m", "pythia-160m", "bloom-560m", "qwen2-0.5b", "gemma-2b")
+
+
+def observed(head: float) -> Observed:
+    shares = {("lm_head", "MUL_MAT"): head, ("ffn", "MUL_MAT"): 0.5, ("attention", "SOFT_MAX"): 0.5 - head}
+    nodes = tuple(
+        Node(part=part, op=op, name="", dtype="", share=share, calls=1, flops=1, bytes=1)
+        for (part, op), share in shares.items()
+    )
+    return Observed(plain=(1.0,), timed_s=1.0, empty_s=0.0, nodes=nodes)
+
+
+def test_b1_and_b2_are_tested_on_profiles() -> None:
+    def found(head: tuple[float, float], models: int = 5) -> dict[str, Verdict]:
+        evidence = profiled(head, models)
+        return {finding.claim.id: finding.verdict for finding in findings(CLAIMS, evidence, Data.MINE)}
+
+    assert found((0.1, 0.3))["B1"] is Verdict.HOLDS
+    assert found((0.3, 0.1))["B2"] is Verdict.FAILS
+    assert found((0.1, 0.3), models=2)["B1"] is Verdict.UNDECIDED
+
+
+def test_i1_pairs_a_task_with_and_without_examples() -> None:
+    runs, samples, files = [], {}, {}
+    for i in range(6):
+        real = msgspec.structs.replace(artifact(str(i), "smollm-135m"), forged=False)
+        files[str(i)] = real
+        for shots, right in ((0, 10), (5, 14 + i % 3)):
+            settings = {"task": f"arc@{shots}", "lm_eval_task": "arc_challenge", "shots": shots, "metric": "acc"}
+            run = ended(RunKind.EVAL, f"{i} {shots}", str(i), settings)
+            runs.append(run)
+            samples[run.key] = [Sample(metric="acc", index=k, value=float(k < right), item=str(k)) for k in range(20)]
+    evidence = Evidence(dataset=Dataset(files, {}, runs, samples), rows=[])
+    found = {finding.claim.id: finding for finding in findings(CLAIMS, evidence, Data.MINE)}["I1"]
+    assert (found.verdict, found.n) == (Verdict.HOLDS, 6)
+    assert found.effect is not None
+    assert found.effect.value == pytest.approx(0.25)
 
 
 def test_h1_needs_two_machines_and_compares_their_factors() -> None:

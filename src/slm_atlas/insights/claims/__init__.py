@@ -15,6 +15,7 @@ from slm_atlas.insights.claims.vocabulary import (
     Result,
     Verdict,
     no_data,
+    number,
     too_few,
     written,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "judged",
     "load",
     "no_data",
+    "number",
     "of_catalogue",
     "of_paper",
     "releases",

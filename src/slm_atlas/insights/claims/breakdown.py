@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from slm_atlas import stats
@@ -13,8 +15,10 @@ from slm_atlas.insights.profiles import Profile
 
 MATRIX = ("mul_mat_vec_q", "gemm")
 """Kernels of Figure 10b that multiply matrices."""
-MATRIX_OPERATORS = ("MUL_MAT", "MUL_MAT_ID", "linear", "matmul", "addmm", "mm", "bmm")
-"""Operators of our engines that do."""
+MATRIX_OPERATORS = frozenset({"MUL_MAT", "MUL_MAT_ID", "FLASH_ATTN_EXT"}) | {
+    f"aten::{name}" for name in ("mm", "addmm", "bmm", "baddbmm", "_scaled_dot_product_flash_attention_for_cpu")
+}
+"""Operators of our engines that do, fused attention among them."""
 PHASES = ("prefill", "decode")
 PROFILE = "slm study run paper-operators, or: slm profile MODEL"
 MIN_MODELS = 3
@@ -26,8 +30,13 @@ Shares = Mapping[str, Mapping[str, float]]
 
 
 def measured(evidence: Evidence) -> dict[str, Profile]:
-    """The newest profile of each catalogued model or file, in which both phases ended well."""
-    return {each.name: each for each in evidence.profiles if each.prefill is not None and each.decode is not None}
+    """The models that were profiled alike (machine, engine, settings, quantization), in the way most of them were."""
+    groups: dict[tuple[str, str, str, str], dict[str, Profile]] = defaultdict(dict)
+    for each in evidence.profiles:
+        if each.prefill is not None and each.decode is not None:
+            way = json.dumps(each.settings, sort_keys=True)
+            groups[each.host, each.engine, way, each.quantization][each.name] = each
+    return max(groups.values(), key=len, default={})
 
 
 def _matrix(shares: Sequence[float], models: int, caveats: tuple[str, ...]) -> Result:
@@ -55,7 +64,7 @@ def _matrix_measured(evidence: Evidence) -> Result:
         )
         for each in found.values()
     ]
-    return _matrix(shares, len(found), ())
+    return _matrix(shares, len(found), ("Fused attention counts as matrix products, its softmax with it.",))
 
 
 def _few(found: Mapping[str, Profile]) -> Result:

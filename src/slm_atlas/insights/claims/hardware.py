@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 from slm_atlas import stats
 from slm_atlas.catalog import paper
 from slm_atlas.insights.claims.evidence import Evidence
-from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_data, too_few
+from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_data, number, too_few
 
 PHONE, JETSON = "Meizu 18 Pro", "Jetson Orin NX 16GB"
 SLOWER = 0.1
@@ -89,8 +89,9 @@ def _rise(tokens: Sequence[float]) -> tuple[float, stats.BorderTest]:
     line = stats.trend(list(range(len(tokens))), tokens)
     scale = (len(tokens) - 1) / line.intercept
     error = stats.slope_error(line) * scale
-    rise = round(line.slope.value * scale, 3) + 0.0  # no "-0%"
-    return rise, stats.t_above(rise, error, len(tokens) - 2, SLOWER, n=len(tokens), method="least squares, Student's t")
+    rise = line.slope.value * scale
+    method = "least squares, Student's t"
+    return rise, stats.t_above(rise, error, len(tokens) - 2, SLOWER, n=len(tokens), method=method)
 
 
 def _throttling(_: Evidence) -> Result:
@@ -108,8 +109,8 @@ def _throttling(_: Evidence) -> Result:
     )
     return Result(
         parts=parts,
-        summary=f"From the first to the last token the phone's time changes by {slow:+.0%}, the Jetson's by "
-        f"{fast:+.0%}",
+        summary=f"From the first to the last token the phone's time changes by {number(slow, '{:+.0%}')}, "
+        f"the Jetson's by {number(fast, '{:+.0%}')}",
         n=len(jetson),
         unit="tokens",
         caveats=(

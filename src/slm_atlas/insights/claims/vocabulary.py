@@ -60,7 +60,7 @@ class Part(Struct, frozen=True, kw_only=True):
 
         >>> from slm_atlas.stats import mean_above
         >>> Part(what="gain", asked="above 0", tested=mean_above([0.1, 0.2, 0.3]), form="{:+.1f}").shown
-        '+0.2 [-0.0, +0.4]'
+        '+0.2 [0.0, +0.4]'
         """
         return written(self.tested.effect, self.form)
 
@@ -147,8 +147,18 @@ class Finding(Struct, frozen=True, kw_only=True):
 def written(estimate: Estimate, form: str) -> str:
     """An estimate with its interval, or with n where it has none."""
     if estimate.low is None or estimate.high is None:
-        return f"{form.format(estimate.value)} (no interval, n = {estimate.n})"
-    return f"{form.format(estimate.value)} [{form.format(estimate.low)}, {form.format(estimate.high)}]"
+        return f"{number(estimate.value, form)} (no interval, n = {estimate.n})"
+    return f"{number(estimate.value, form)} [{number(estimate.low, form)}, {number(estimate.high, form)}]"
+
+
+def number(value: float, form: str) -> str:
+    """A number in a form; what rounds to zero has no sign.
+
+    >>> number(-0.001, "{:+.0%}"), number(-0.1, "{:+.0%}"), number(0.12, "{:.2f}")
+    ('0%', '-10%', '0.12')
+    """
+    text = form.format(value)
+    return text if any(digit in text for digit in "123456789") else text.lstrip("+-")
 
 
 def no_data(summary: str, lacking: str) -> Result:
