@@ -90,6 +90,15 @@ def test_the_survey_s_wording_is_held_against_its_own_figures_alone() -> None:
     assert mine.wording is None
 
 
+def test_what_alone_would_be_supported_follows_from_the_figures() -> None:
+    weak = result(part([0.5, 1.6, -0.2, 1.1, 0.9, 0.3, 1.9, -0.4]))
+    unclear = result(part([-1.0, 1.0, 0.2, -0.2]))
+    found = verdicts([weak, *[unclear] * 19], Data.PAPER)
+    assert [each.verdict for each in found[:2]] == [Verdict.UNDECIDED] * 2
+    assert found[0].wording is None
+    assert "leave it open" in (found[1].wording or "")
+
+
 def test_what_contradicts_the_wording_is_said_even_without_a_test() -> None:
     silent = msgspec.structs.replace(too_few("Two models.", 2), contradiction="One of them is the other way.")
     (found,) = judged([CLAIM], [silent], Data.PAPER)

@@ -118,10 +118,10 @@ def _p(value: float) -> str:
 
 
 def _wording(claim: Claim, result: Result, verdict: Verdict, deciding: Part | None) -> str | None:
-    """What the survey's own figures have against its wording."""
+    """What the survey's own figures have against its wording; a claim that alone would be supported follows from them."""
     said = [text for text in (claim.doubt, result.contradiction) if text]
     if verdict is Verdict.FAILS and deciding is not None:
         said.insert(0, f"Its own figures contradict it: {deciding.what} is {deciding.shown}, claimed {deciding.asked}.")
-    elif verdict is Verdict.UNDECIDED and deciding is not None:
+    elif verdict is Verdict.UNDECIDED and deciding is not None and p_values(result.parts)[0] > ALPHA:
         said.insert(0, f"Its own figures leave it open: {deciding.what} is {deciding.shown}, claimed {deciding.asked}.")
     return " ".join(said) or None
