@@ -118,7 +118,7 @@ def _p(value: float) -> str:
 
 
 def _wording(claim: Claim, result: Result, verdict: Verdict, deciding: Part | None) -> str | None:
-    """What the survey's own figures have against its wording; a claim that alone would be supported follows from them."""
+    """What the survey's own figures have against its wording; what alone would be supported follows."""
     said = [text for text in (claim.doubt, result.contradiction) if text]
     if verdict is Verdict.FAILS and deciding is not None:
         said.insert(0, f"Its own figures contradict it: {deciding.what} is {deciding.shown}, claimed {deciding.asked}.")
