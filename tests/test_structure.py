@@ -36,7 +36,7 @@ ALLOWED = {
     "bench": MEASURING,
     "evals": MEASURING,
     "studies": MEASURING | {"bench", "evals"},
-    "insights": {"store", "catalog", "anatomy"},
+    "insights": {"store", "catalog", "anatomy", "survey"},
     "report": {"store", "catalog", "anatomy", "survey", "insights"},
     "advisor": {"store", "catalog", "anatomy", "insights"},
     "cli": MEASURING | {"bench", "evals", "studies", "survey", "insights", "report", "advisor"},

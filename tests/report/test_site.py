@@ -103,7 +103,7 @@ def test_the_same_measurements_give_the_same_page(folder: Path, page: Page, tmp_
 def test_an_empty_store_gives_a_page_that_says_so(tmp_path: Path) -> None:
     page = Page(write_report(Dataset({}, {}, [], {}), tmp_path / "new" / "folder"))
     assert "Nothing has been measured yet" in page.text
-    assert "no data" in page.text
+    assert "claims that these measurements do not speak to" in page.text
     assert not (tmp_path / "new" / "folder" / "figures").exists()
 
 

@@ -96,6 +96,72 @@ class Fig4(Figure, frozen=True, kw_only=True):
     """All models drawn."""
 
 
+class AbilityPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in a panel of Figure 5."""
+
+    date: str
+    """Year and month of its release, as drawn."""
+    accuracy: float
+    """From 0 to 1; `PLACEHOLDER` in mathematics is probably no measurement."""
+    organisation: str
+    """Who made it, by the plot's own legend (the published one swaps two)."""
+    params_billion: float = msgspec.field(name="params_billion_from_bubble_size")
+    """Parameters in billions, from its size in the figure."""
+    model: str = msgspec.field(name="inferred_model")
+    """Which model it is, by our reading."""
+
+
+class Ability(msgspec.Struct, frozen=True, kw_only=True):
+    """A panel of Figure 5."""
+
+    points: tuple[AbilityPoint, ...]
+    """All models drawn, in the same order in every panel."""
+    llama: dict[str, float] = msgspec.field(name="llama_reference_lines")
+    """The accuracy of the 7B (8B) LLaMA models, in order of time."""
+
+
+class Fig5(Figure, frozen=True, kw_only=True):
+    """Figure 5: capability over time."""
+
+    commonsense: Ability
+    """Commonsense reasoning and understanding."""
+    problem_solving: Ability
+    """Problem solving."""
+    math: Ability
+    """Mathematics."""
+
+
+PLACEHOLDER = 0.01
+"""The score in mathematics of 15 models of Figure 5."""
+
+
+class Growth(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in Figure 6b."""
+
+    params_billion: float = msgspec.field(name="model_size_billion")
+    """Its size, as drawn."""
+    growth: float = msgspec.field(name="score_growth_0_to_5_shots")
+    """By how much its mean score over eight tasks is higher with five examples than with none."""
+    model: str = msgspec.field(name="inferred_model")
+    """Which model it is, by our reading."""
+
+
+class Growths(msgspec.Struct, frozen=True, kw_only=True):
+    """Figure 6b."""
+
+    points: tuple[Growth, ...]
+    """All models drawn."""
+
+
+class Fig6(Figure, frozen=True, kw_only=True):
+    """Figure 6: in-context learning."""
+
+    scores: dict[str, dict[str, dict[str, float]]] = msgspec.field(name="fig6a")
+    """Figure 6a: by task (and their average), family and number of examples."""
+    growth: Growths = msgspec.field(name="fig6b")
+    """Figure 6b."""
+
+
 class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A model in Figure 7: what it costs on a Jetson Orin NX."""
 
@@ -136,6 +202,24 @@ class Fig10(Figure, frozen=True, kw_only=True):
     """Figure 10a: by part of the model."""
     kernels: dict[str, dict[str, dict[str, float]]] = msgspec.field(name="fig10b_by_operator")
     """Figure 10b: by kernel of llama.cpp's CUDA backend."""
+
+
+class Fig9Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from Figure 9."""
+
+    phone_total: tuple[tuple[int, float], ...] = msgspec.field(name="fig9b_meizu_total_ms_times_n")
+    """The phone's running mean times the number of tokens: milliseconds until each token, the first counted as 0."""
+
+
+class Fig9(Figure, frozen=True, kw_only=True):
+    """Figure 9: one model on two devices, a Jetson's GPU and a phone's processor."""
+
+    prefill: dict[str, tuple[tuple[int, float], ...]] = msgspec.field(name="fig9a_prefill")
+    """By device: tokens of the prompt, and milliseconds to the first token."""
+    decode: dict[str, tuple[tuple[int, float], ...]] = msgspec.field(name="fig9b_decode")
+    """By device: the place of a token, and the milliseconds it took; of the phone, a running mean (see `notes`)."""
+    derived: Fig9Derived
+    """What follows from it."""
 
 
 class MemoryBar(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,6 +306,18 @@ def fig4() -> Fig4:
 
 
 @cache
+def fig5() -> Fig5:
+    """Figure 5."""
+    return _typed(5, Fig5)
+
+
+@cache
+def fig6() -> Fig6:
+    """Figure 6."""
+    return _typed(6, Fig6)
+
+
+@cache
 def fig7() -> Fig7:
     """Figure 7."""
     return _typed(7, Fig7)
@@ -231,6 +327,12 @@ def fig7() -> Fig7:
 def fig8() -> Fig8:
     """Figure 8."""
     return _typed(8, Fig8)
+
+
+@cache
+def fig9() -> Fig9:
+    """Figure 9."""
+    return _typed(9, Fig9)
 
 
 @cache

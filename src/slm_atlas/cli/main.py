@@ -23,6 +23,7 @@ COMMANDS = {
     "eval": LazyCommand("slm_atlas.cli.eval", "Measure what a model can do."),
     "study": LazyCommand("slm_atlas.cli.study", "Run many measurements, and resume them."),
     "results": LazyCommand("slm_atlas.cli.results", "List, show and export what was measured."),
+    "insights": LazyCommand("slm_atlas.cli.insights", "Test the survey's claims on its figures and your measurements."),
     "report": LazyCommand("slm_atlas.cli.report", "Write the report of what was measured."),
 }
 """Every command: its module, whose attribute `command` it is, and the first line of its help."""

@@ -9,7 +9,7 @@ import click
 
 from slm_atlas.cli.output import print_table, say, with_interval
 from slm_atlas.cli.sustained_rows import print_sustained
-from slm_atlas.insights.frame import Row
+from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
 from slm_atlas.units import format_bytes, format_count, format_rate
@@ -147,3 +147,12 @@ def _percent(estimate: Estimate) -> str:
 
 def _bytes(estimate: Estimate | None) -> str | None:
     return None if estimate is None else format_bytes(estimate.value)
+
+
+def measured(dataset: Dataset) -> Dataset:
+    """Without the runs of the fake engine, whose times are made up, where there are others."""
+    real = [run for run in dataset.runs if not run.engine.startswith("fake ")]
+    if not real or len(real) == len(dataset.runs):
+        return dataset
+    say(f"{len(dataset.runs) - len(real)} simulated runs (--engine fake) are left out.")
+    return dataset._replace(runs=real)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from slm_atlas import units
-from slm_atlas.insights import claims
+from slm_atlas.insights import trends
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
 from slm_atlas.report import charts
 from slm_atlas.stats import Estimate
@@ -125,7 +125,7 @@ def labels(rows: Sequence[Labelled]) -> list[str]:
 
 def latency_figure(rows: Sequence[Row]) -> Figure | None:
     """Prefill and decode latency against parameters; None if they were not measured."""
-    chosen = claims.comparable(rows, metric="decode_s", across_quantizations=True)
+    chosen = trends.comparable(rows, metric="decode_s", across_quantizations=True)
     data = [entry for phase in ("prefill", "decode") for entry in _latency_rows(chosen, phase)]
     if not data:
         return None
@@ -165,10 +165,10 @@ def _scaled(estimate: Estimate, factor: float, unit: str) -> dict[str, Any]:
 
 def _curve(rows: Sequence[Row], metric: str) -> list[dict[str, float]]:
     """The power law through the models of the claim, from the smallest to the largest; empty if there are too few."""
-    found = claims.points(claims.comparable(rows, metric=metric), metric)
-    if len({point.params for point in found}) < claims.MIN_SIZES:
+    found = trends.points(trends.comparable(rows, metric=metric), metric)
+    if len({point.params for point in found}) < trends.MIN_SIZES:
         return []
-    line, low, high = claims.elasticity(found), found[0].params, found[-1].params
+    line, low, high = trends.elasticity(found), found[0].params, found[-1].params
     sizes = [low * (high / low) ** (i / (_CURVE_POINTS - 1)) for i in range(_CURVE_POINTS)]
     costs_s = [math.exp(line.intercept + line.slope.value * math.log(size)) for size in sizes]
     return [{"params_millions": size / 1e6, "ms": 1e3 * cost} for size, cost in zip(sizes, costs_s, strict=True)]
@@ -177,8 +177,8 @@ def _curve(rows: Sequence[Row], metric: str) -> list[dict[str, float]]:
 def _curve_caption(phase: str, rows: Sequence[Row], drawn: bool) -> str:
     if not drawn:
         return f"{phase.capitalize()}: too few sizes for a trend."
-    chosen = claims.comparable(rows, metric=f"{phase}_s")
-    power = claims.elasticity(claims.points(chosen, f"{phase}_s")).slope
+    chosen = trends.comparable(rows, metric=f"{phase}_s")
+    power = trends.elasticity(trends.points(chosen, f"{phase}_s")).slope
     return (
         f"{phase.capitalize()}: the dashed trend of {power.n} models at {chosen[0].quantization} rises with the power "
         f"{power.value:.2f} of the parameters (95% interval {power.low:.2f} to {power.high:.2f}; 1 is in proportion)."
@@ -192,7 +192,7 @@ def _left_out(rows: Sequence[Row], chosen: Sequence[Row], metric: str) -> str:
 
 def memory_figure(rows: Sequence[Row]) -> Figure | None:
     """What the memory of each process consists of, beside its peak; None if it was not measured."""
-    chosen = claims.comparable(rows, metric="model_bytes", across_quantizations=True)
+    chosen = trends.comparable(rows, metric="model_bytes", across_quantizations=True)
     data = [entry for row, label in zip(chosen, labels(chosen), strict=True) for entry in _memory_rows(row, label)]
     if not data:
         return None

@@ -13,7 +13,7 @@ from slm_atlas import catalog, units
 from slm_atlas.anatomy import Tensor, inventory
 from slm_atlas.catalog import paper
 from slm_atlas.catalog.paper import CostPoint
-from slm_atlas.insights import claims
+from slm_atlas.insights import trends
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
 from slm_atlas.report.charts import COLORS, GREY, Rows, category_axis, finished, inline, tooltips
 from slm_atlas.report.figures import Figure
@@ -47,7 +47,7 @@ def paper_figure(rows: Sequence[Row]) -> Figure | None:
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[CostPoint, Row]]:
     """The models of Figure 7 with the row of a file of the same tensors, smallest first."""
-    alike = [row for row in claims.comparable(rows, metric="decode_s") if row.settings.get("n_prompt") == PAPER_TOKENS]
+    alike = [row for row in trends.comparable(rows, metric="decode_s") if row.settings.get("n_prompt") == PAPER_TOKENS]
     # A forged file has its model's name; a model of the survey may stand for others of the same shape.
     ids = {model.name: model.id for model in catalog.models()}
     by_tensors = {_tensors(ids[row.name]): row for row in alike if row.name in ids}

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slm_atlas import stats
 from slm_atlas.errors import UserError
-from slm_atlas.insights import claims, frame
+from slm_atlas.insights import frame
+from slm_atlas.insights.claims import Data, Evidence, Finding, Verdict, all_claims, findings
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.profiles import Profile, profiles
 from slm_atlas.report import tables
@@ -71,7 +72,7 @@ def _render(
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
-    found = claims.findings(rows)
+    found = _findings(dataset, rows)
     return pages.get_template("index.html").render(
         title=title,
         facts=tables.summary(dataset, rows, found),
@@ -85,15 +86,21 @@ def _render(
         pictures=pictures,
         specs={figure.name: figure.spec for figure in drawn},
         findings=found,
+        silent=[finding for finding in found if finding.lacking is not None],
         failed=tables.failed_runs(dataset),
         machines=tables.machines(dataset),
         origins=tables.origins(dataset),
         smoke=any(not score.comparable for row in rows for score in row.scores.values()),
         level=f"{stats.LEVEL:.0%}",
         interval=tables.interval,
-        two_digits="{:.2f}".format,
         vega=_vega() if drawn else "",
     )
+
+
+def _findings(dataset: Dataset, rows: list[frame.Row]) -> list[Finding]:
+    """The claims on these measurements; those that they do not speak to stand last."""
+    found = findings(all_claims(), Evidence(dataset=dataset, rows=rows), Data.MINE)
+    return sorted(found, key=lambda finding: finding.verdict is Verdict.NO_DATA)
 
 
 def _vega() -> str:
