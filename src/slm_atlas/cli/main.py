@@ -23,6 +23,7 @@ COMMANDS = {
     "eval": LazyCommand("slm_atlas.cli.eval", "Measure what a model can do."),
     "study": LazyCommand("slm_atlas.cli.study", "Run many measurements, and resume them."),
     "results": LazyCommand("slm_atlas.cli.results", "List, show and export what was measured."),
+    "choose": LazyCommand("slm_atlas.cli.choose", "Name the models that suit a device and a task."),
     "report": LazyCommand("slm_atlas.cli.report", "Write the report of what was measured."),
 }
 """Every command: its module, whose attribute `command` it is, and the first line of its help."""

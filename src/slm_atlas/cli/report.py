@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from slm_atlas import home
 from slm_atlas.cli.output import say
-
-if TYPE_CHECKING:
-    from slm_atlas.insights.frame import Dataset
 
 
 @click.command(epilog="Example: slm report --output my-report")
@@ -27,16 +23,10 @@ def command(output: Path | None, title: str) -> None:
     from slm_atlas.store import Store
 
     with Store(home.store_path()) as store:
-        dataset = _measured(read_dataset(store))
+        everything = read_dataset(store)
+    dataset = everything.real
+    if len(dataset.runs) < len(everything.runs):
+        say(f"{len(everything.runs) - len(dataset.runs)} simulated runs (--engine fake) are left out.")
     path = write_report(dataset, output or home.reports_dir() / "all", title=title)
     say("The report:")
     click.echo(path)
-
-
-def _measured(dataset: Dataset) -> Dataset:
-    """Without the runs of the fake engine, whose times are made up, where there are others."""
-    real = [run for run in dataset.runs if not run.engine.startswith("fake ")]
-    if not real or len(real) == len(dataset.runs):
-        return dataset
-    say(f"{len(dataset.runs) - len(real)} simulated runs (--engine fake) are left out.")
-    return dataset._replace(runs=real)
