@@ -19,7 +19,13 @@ def sure(value: float) -> Cost:
 
 
 def candidate(name: str, **given: Any) -> Candidate:
-    usual: dict[str, Any] = {"basis": Basis.MEASURED, "params": 1, "machine": "m", "memory": sure(1), "decode": sure(20)}
+    usual: dict[str, Any] = {
+        "basis": Basis.MEASURED,
+        "params": 1,
+        "machine": "m",
+        "memory": sure(1),
+        "decode": sure(20),
+    }
     return Candidate(id=name, name=name, **({"model": name} | usual | given))
 
 
@@ -63,7 +69,11 @@ def test_measured_before_predicted_then_the_score_then_the_size() -> None:
 
 
 def test_scores_of_two_scales_are_not_mixed() -> None:
-    found = [candidate("x", scores=scored(0.3)), candidate("y", scores=scored(0.2)), candidate("z", scores=scored(0.9, "b"))]
+    found = [
+        candidate("x", scores=scored(0.3)),
+        candidate("y", scores=scored(0.2)),
+        candidate("z", scores=scored(0.9, "b")),
+    ]
     answer = recommend(found, Query(machine="m"))
     assert answer.scale == "a"
     assert names(answer) == ["x", "y", "z"]

@@ -134,7 +134,9 @@ def test_filters_keep_what_meets_all_of_them(browser: Any) -> None:
     assert 0 < len(kept) < len(everything)
     type_into(browser, "filters", "text", "smollm")
     assert all("smollm" in line["text"] for line in lines(browser))
-    assert browser.execute_script("return document.getElementById('shown').textContent").startswith(f"{len(lines(browser))} of")
+    assert browser.execute_script("return document.getElementById('shown').textContent").startswith(
+        f"{len(lines(browser))} of"
+    )
 
 
 @pytest.mark.parametrize(("name", "values"), [("licence", 3), ("year", 3), ("data", 3)])
@@ -169,7 +171,9 @@ def test_the_chooser_answers_as_python_does(browser: Any, found: list[Candidate]
     random_ = random.Random(6)
     queries = [Query(machine=main_machine(found)), *(query(random_, main_machine(found)) for _ in range(300))]
     asked = msgspec.json.encode(queries).decode()
-    given = browser.execute_script("return JSON.stringify(JSON.parse(arguments[0]).map(q => recommend(candidates, q)))", asked)
+    given = browser.execute_script(
+        "return JSON.stringify(JSON.parse(arguments[0]).map(q => recommend(candidates, q)))", asked
+    )
     ours = [msgspec.to_builtins(recommend(found, each)) for each in queries]
     for each, theirs, own in zip(queries, json.loads(given), ours, strict=True):
         assert theirs == own, each
@@ -189,14 +193,14 @@ def test_the_form_asks_what_it_says(browser: Any, found: list[Candidate]) -> Non
     for name, value in (("memory", "4"), ("decode", "10"), ("ttft", "1"), ("subject", "commonsense")):
         type_into(browser, "chooser", name, value)
     named = browser.execute_script("return [...document.querySelectorAll('#answer > li > a')].map(a => a.textContent)")
-    asked = Query(
-        machine=main_machine(found), memory_bytes=4 * 2**30, decode=10, ttft_s=1, subject=Subject.COMMONSENSE
-    )
+    asked = Query(machine=main_machine(found), memory_bytes=4 * 2**30, decode=10, ttft_s=1, subject=Subject.COMMONSENSE)
     assert named == [choice.name for choice in recommend(found, asked).choices]
 
 
 def test_two_models_stand_side_by_side(browser: Any) -> None:
-    browser.execute_script("document.querySelectorAll('tbody th input').forEach((box, i) => { if (i < 2) box.click(); })")
+    browser.execute_script(
+        "document.querySelectorAll('tbody th input').forEach((box, i) => { if (i < 2) box.click(); })"
+    )
     browser.execute_script("document.getElementById('compare-open').click()")
     heads = "return document.querySelectorAll('#compare thead th').length"
     assert browser.execute_script(heads) == 2

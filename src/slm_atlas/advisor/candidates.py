@@ -24,7 +24,16 @@ from slm_atlas.stats import Estimate
 
 TASKS: dict[Subject, frozenset[str]] = {
     Subject.COMMONSENSE: frozenset(
-        ("smoke_commonsense", "hellaswag", "truthfulqa_mc2", "winogrande", "commonsense_qa", "piqa", "openbookqa", "boolq")
+        (
+            "smoke_commonsense",
+            "hellaswag",
+            "truthfulqa_mc2",
+            "winogrande",
+            "commonsense_qa",
+            "piqa",
+            "openbookqa",
+            "boolq",
+        )
     ),
     Subject.PROBLEM_SOLVING: frozenset(("arc_easy", "arc_challenge", "mmlu")),
     Subject.MATHS: frozenset(("smoke_arithmetic", "gsm8k", "minerva_math")),
@@ -58,7 +67,8 @@ def main_machine(found: Iterable[Candidate]) -> str:
 
 def row_id(row: Row) -> str:
     """What names a row for as long as its file, machine, engine and settings stay."""
-    return f"{row.artifact[:12]}-{row.host[:6]}-{_short(row.engine)}{_short(sorted(row.settings.items()))}"
+    way = (row.artifact, row.host, row.engine, sorted(row.settings.items()))
+    return hashlib.sha256(str(way).encode()).hexdigest()[:12]
 
 
 def predicted_id(machine: str, model_id: str) -> str:
@@ -74,10 +84,6 @@ def conditions(settings: Mapping[str, Any]) -> str:
     return f"prompt of {settings.get('n_prompt', PAPER_TOKENS)}{depth}, context of {settings.get('context', CONTEXT)}"
 
 
-def _short(value: object) -> str:
-    return hashlib.sha256(str(value).encode()).hexdigest()[:4]
-
-
 def _of(machine: str, rows: Sequence[Row], scores: Mapping[str, dict[str, Score]]) -> list[Candidate]:
     here = [row for row in rows if row.host == machine and row.settings and row.metrics]
     seen = {row.model_id for row in here}
@@ -91,22 +97,36 @@ def _measured(row: Row, scores: Mapping[str, dict[str, Score]]) -> Candidate:
     model, own = row.model_id or row.model, _own(row)
     begin = row.metrics.get("ttft_s") or row.metrics.get("prefill_s")
     return Candidate(
-        id=row_id(row), model=model, name=f"{row.name} {row.quantization}", machine=row.host, basis=Basis.MEASURED,
-        params=row.params or 0, conditions=conditions(row.settings), memory=_cost(row.metrics.get("peak_rss_bytes"), units.format_bytes),
-        decode=_cost(row.metrics.get("decode_tokens_per_s"), units.format_rate, " tok/s"), ttft=_cost(begin, units.format_seconds),
+        id=row_id(row),
+        model=model,
+        name=f"{row.name} {row.quantization}",
+        machine=row.host,
+        basis=Basis.MEASURED,
+        params=row.params or 0,
+        conditions=conditions(row.settings),
+        memory=_cost(row.metrics.get("peak_rss_bytes"), units.format_bytes),
+        decode=_cost(row.metrics.get("decode_tokens_per_s"), units.format_rate, " tok/s"),
+        ttft=_cost(begin, units.format_seconds),
         scores={**scores.get(model, {}), **own},
-    )  # fmt: skip
+    )
 
 
 def _predicted(machine: str, found: Predicted, way: Like, scores: Mapping[str, dict[str, Score]]) -> Candidate:
     model, metrics = found.model, found.metrics
     decode = _inverse(metrics["decode_s"]) if "decode_s" in metrics else None
     return Candidate(
-        id=predicted_id(machine, model.id), model=model.id, name=f"{model.name} {way.quantization}", machine=machine,
-        basis=Basis.PREDICTED, params=model.params, conditions=conditions(way.settings), memory=_cost(metrics.get("peak_rss_bytes"), units.format_bytes),
-        decode=_cost(decode, units.format_rate, " tok/s"), ttft=_cost(metrics.get("prefill_s"), units.format_seconds),
+        id=predicted_id(machine, model.id),
+        model=model.id,
+        name=f"{model.name} {way.quantization}",
+        machine=machine,
+        basis=Basis.PREDICTED,
+        params=model.params,
+        conditions=conditions(way.settings),
+        memory=_cost(metrics.get("peak_rss_bytes"), units.format_bytes),
+        decode=_cost(decode, units.format_rate, " tok/s"),
+        ttft=_cost(metrics.get("prefill_s"), units.format_seconds),
         scores=scores.get(model.id, {}),
-    )  # fmt: skip
+    )
 
 
 def _inverse(time: Estimate) -> Estimate:
@@ -119,8 +139,12 @@ def _cost(estimate: Estimate | None, shown: Callable[[float], str], unit: str = 
     if estimate is None:
         return None
     low, high = estimate.low, estimate.high
-    between = "no interval" if low is None or high is None else f"{shown(low)} to {shown(high)}"
+    between = "no interval" if low is None or high is None else _between(shown(low), shown(high))
     return Cost(value=estimate.value, low=low, high=high, text=f"{shown(estimate.value)}{unit} ({between})")
+
+
+def _between(low: str, high: str) -> str:
+    return f"{low} to {high}" if low != high else "within rounding"
 
 
 # ---- scores --------------------------------------------------------------------------------------------------------

@@ -33,7 +33,13 @@ HEADINGS = {"memory": "Memory", "decode": "Decode", "ttft": "Answer begins", "sc
 @click.option("--most", type=click.IntRange(min=1), default=10, show_default=True, help="How many models to name.")
 @json_option
 def command(
-    memory: int | None, decode: float | None, ttft: float | None, subject: str, machine: str | None, most: int, json: bool
+    memory: int | None,
+    decode: float | None,
+    ttft: float | None,
+    subject: str,
+    machine: str | None,
+    most: int,
+    json: bool,
 ) -> None:
     """Name the models that suit a device and a task, the best first.
 
@@ -50,9 +56,7 @@ def command(
         dataset = read_dataset(store)
     found = candidates(rows(dataset.real))
     chosen = _machine(machine, dataset.hosts) if machine else main_machine(found)
-    query = Query(
-        machine=chosen, memory_bytes=memory, decode=decode, ttft_s=ttft, subject=Subject(subject), most=most
-    )
+    query = Query(machine=chosen, memory_bytes=memory, decode=decode, ttft_s=ttft, subject=Subject(subject), most=most)
     answer = recommend(found, query)
     if json:
         print_json({"query": query, "answer": answer})
@@ -64,7 +68,9 @@ def _machine(given: str, hosts: dict[str, Host]) -> str:
     matching = [id_ for id_ in hosts if id_.startswith(given)]
     if len(matching) != 1:
         known = ", ".join(f"{id_} ({host.cpu})" for id_, host in hosts.items())
-        raise UserError(f"No machine '{given}' measured anything.", f"one of: {known}" if known else "slm study run quick")
+        raise UserError(
+            f"No machine '{given}' measured anything.", f"one of: {known}" if known else "slm study run quick"
+        )
     return matching[0]
 
 

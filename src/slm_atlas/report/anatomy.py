@@ -63,7 +63,7 @@ def columns(arch: Architecture) -> list[Column]:
     for tensor in inventory(arch):
         by_layer.setdefault(tensor.layer, Counter())[tensor.part] += tensor.size
     outside = by_layer.pop(None, Counter[Part]())
-    head = {part: size for part, size in outside.items() if part in (Part.LM_HEAD, Part.NORM)}
+    head: dict[Part, int] = {part: size for part, size in outside.items() if part in (Part.LM_HEAD, Part.NORM)}
     begin = {part: size for part, size in outside.items() if part not in head}
     in_order = [dict(sorted(parts.items())) for _, parts in sorted(by_layer.items(), key=lambda pair: pair[0] or 0)]
     runs = [Column(parts, len(list(same))) for parts, same in groupby(in_order)]

@@ -75,7 +75,7 @@ def anchor(model: str) -> str:
     """The address of a model inside the page.
 
     >>> anchor("qwen2-0.5b"), anchor("My <model>")
-    ('model-qwen2-0.5b', 'model-7a7d4f4bdf')
+    ('model-qwen2-0.5b', 'model-2fc2c4996a')
     """
     plain = model if re.fullmatch(r"[a-z0-9.-]+", model) else hashlib.sha256(model.encode()).hexdigest()[:10]
     return f"model-{plain}"
@@ -107,9 +107,11 @@ def _line(found: Candidate, model: Model | None, row: Row | None) -> Line:
         "licence": "" if model is None else model.license,
         "year": "" if model is None else model.release[:4],
         "data": "" if model is None else openness(model),
-        "text": " ".join(filter(None, (found.name, model and model.organization, model and model.family))).lower(),
+        "text": " ".join((found.name, *((model.organization, model.family) if model else ()))).lower(),
     }
-    return Line(found.id, anchor(found.model), found.machine, facts, [*_costs(found, row), *_identity(model), _runs(row)])
+    return Line(
+        found.id, anchor(found.model), found.machine, facts, [*_costs(found, row), *_identity(model), _runs(row)]
+    )
 
 
 def _costs(found: Candidate, row: Row | None) -> list[Cell]:
@@ -136,8 +138,9 @@ def _score(found: Candidate, subject: Subject) -> Cell:
     score = found.scores.get(subject)
     if score is None:
         return Cell(NOT_MEASURED)
-    value, _, rest = score.text.partition("%")
-    return Cell(f"{value}%", (rest.lstrip(", "),), score.value)
+    value, *interval = re.findall(r"\d+%(?: to \d+%)?", score.text)
+    whose = score.scale.partition(", ")[0].partition(":")[0]
+    return Cell(value, (", ".join([*interval, whose]),), score.value)
 
 
 def _identity(model: Model | None) -> list[Cell]:

@@ -90,8 +90,8 @@ def entries(dataset: Dataset, rows: Sequence[Row], candidates: Sequence[Candidat
     arms = _by_arm(dataset)
     known = {model.id: model for model in models()}
     names = [*known, *(name for name in by_model if name not in known)]
-    found = [_entry(dataset, name, known.get(name), by_model[name], predicted[name], arms) for name in names]
-    return sorted(found, key=lambda entry: entry.name.lower())
+    told = [_entry(dataset, name, known.get(name), by_model[name], predicted[name], arms) for name in names]
+    return sorted(told, key=lambda entry: entry.name.lower())
 
 
 _Arms = Mapping[tuple[str, str, str, str], list[Run]]

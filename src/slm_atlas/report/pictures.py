@@ -26,9 +26,9 @@ _NUMBER = re.compile(r"\d+\.\d{2,}")
 def pictures(figure: Figure) -> list[tuple[str, Markup]]:
     """The pictures of a figure, each with when it is shown: `wide` and `narrow`, or one that scrolls: `always`."""
     if "hconcat" in figure.spec:
-        return [("always", _drawn(figure.spec, figure.title))]
-    wide, narrow = (_drawn(fitted(figure.spec, width), figure.title) for width in (WIDE, NARROW))
-    return [("wide", wide), ("narrow", narrow)]
+        return [("always", _drawn(figure.spec, figure.title, told=True))]
+    wide = _drawn(fitted(figure.spec, WIDE), figure.title, told=True)
+    return [("wide", wide), ("narrow", _drawn(fitted(figure.spec, NARROW), figure.title, told=False))]
 
 
 def fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
@@ -48,23 +48,23 @@ def fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     return found | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
 
 
-def _drawn(spec: dict[str, Any], title: str) -> Markup:
-    """A chart as an element of the page, one image to a screen reader, each mark told by the pointer."""
+def _drawn(spec: dict[str, Any], title: str, *, told: bool) -> Markup:
+    """A chart as an element of the page, one image to a screen reader; told: the pointer shows what each mark is."""
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec))
     for element in root.iter():
-        _slim(element)
+        _slim(element, told=told)
     root.attrib |= {"role": "img", "aria-label": title}
     # The text comes from our own drawing library, parsed and written again: no name in it is markup any more.
-    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 
-def _slim(element: ElementTree.Element) -> None:
+def _slim(element: ElementTree.Element, *, told: bool) -> None:
     """Without what only the drawing library reads, numbers to a tenth; what a mark says becomes its title."""
-    told = element.attrib.get("aria-label") if element.attrib.get("aria-roledescription") != "title" else None
+    text = element.attrib.get("aria-label")
     for name in [name for name in element.attrib if name.startswith("aria-") or name in ("role", "class")]:
         del element.attrib[name]
     for name, value in element.attrib.items():
         element.attrib[name] = _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value)
-    if told and element.tag.endswith(("path", "line", "rect")):
-        ElementTree.SubElement(element, f"{{{_SVG}}}title").text = told
+    if told and text and element.tag.endswith(("path", "line", "rect")):
+        ElementTree.SubElement(element, f"{{{_SVG}}}title").text = text

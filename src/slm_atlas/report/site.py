@@ -114,7 +114,7 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
 
 def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     """The parts of the page that its head leads to."""
-    found = [("choose", "Choose"), ("models", "Models"), *((figure.name, figure.title) for figure in drawn[:1])]
+    found = [("choose", "Choose"), ("models", "Models"), *((figure.name, "Figures") for figure in drawn[:1])]
     found += [("claims", "Claims"), ("data", "Data sets")]
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]
 

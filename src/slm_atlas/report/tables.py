@@ -104,7 +104,7 @@ def cost_table(rows: Sequence[Row]) -> Table:
         *(name for name, _ in costs.values()),
         "Runs",
     ]
-    return Table("What they cost", columns, [_cost_line(row, label, costs) for row, label in tried])
+    return Table("What it costs", columns, [_cost_line(row, label, costs) for row, label in tried])
 
 
 _COSTS: dict[str, tuple[str, Format]] = {
@@ -150,7 +150,7 @@ def score_table(rows: Sequence[Row]) -> Table:
         [*_identity(row, label), *(_score(row, task) for task in tasks)]
         for row, label in zip(files, labels(files), strict=True)
     ]
-    return Table("What they can do", columns, lines)
+    return Table("What it can do", columns, lines)
 
 
 def time_table(profiles: Sequence[Profile]) -> Table:

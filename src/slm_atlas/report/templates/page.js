@@ -118,7 +118,7 @@ function compare() {
   const names = chosen.map((row) => make("th", { scope: "col" }, row.querySelector("a").cloneNode(true)));
   const lines = headings.slice(1).map((heading, index) => make("tr", {},
     make("th", { scope: "row" }, heading.textContent), ...chosen.map((row) => cellOf(row.cells[index + 1]))));
-  lines.push(make("tr", {}, make("th", { scope: "row" }, "Anatomy, to one scale"),
+  lines.unshift(make("tr", {}, make("th", { scope: "row" }, "Anatomy, to one scale"),
     ...chosen.map((row) => anatomyOf(row, largest))));
   const place = byId("compare");
   place.lastElementChild.replaceChildren(make("table", {},
