@@ -19,7 +19,7 @@ from slm_atlas.advisor.predict import CONTEXT, Like, Predicted, base, like, pred
 from slm_atlas.advisor.recommend import Basis, Candidate, Cost, Score, Subject
 from slm_atlas.catalog import models, paper
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
-from slm_atlas.insights.frame import Score as Scored
+from slm_atlas.insights.scores import Score as Scored
 from slm_atlas.stats import Estimate
 
 TASKS: dict[Subject, frozenset[str]] = {
@@ -165,7 +165,8 @@ def _own(row: Row) -> dict[str, Score]:
     """The scores measured of a file, by subject."""
     found = {}
     for subject, tasks in ((Subject.ANY, frozenset(row.scores)), *TASKS.items()):
-        chosen = [row.scores[task] for task in sorted(tasks & row.scores.keys())]
+        asked = [row.scores[task] for task in sorted(tasks & row.scores.keys())]
+        chosen = [score for score in asked if score.is_share]
         if chosen:
             found[str(subject)] = _mean(chosen)
     return found

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slm_atlas import units
-from slm_atlas.advisor.candidates import row_id
+from slm_atlas.advisor.candidates import row_id, survey_scores
 from slm_atlas.advisor.recommend import Basis, Candidate, Cost, Subject
 from slm_atlas.catalog import Model, models
 from slm_atlas.catalog.entities import datasets
@@ -91,11 +91,30 @@ def openness(model: Model) -> str:
 
 
 def lines(candidates: Sequence[Candidate], rows: Sequence[Row]) -> list[Line]:
-    """A line for each candidate, those measured first, small models before large ones."""
+    """A line for each candidate, those measured first, small models before large ones; then all other models."""
     catalogue = {model.id: model for model in models()}
     by_id = {row_id(row): row for row in rows}
     order = sorted(candidates, key=lambda found: (found.basis is Basis.PREDICTED, found.params, found.name, found.id))
-    return [_line(found, catalogue.get(found.model), by_id.get(found.id)) for found in order]
+    told = [_line(found, catalogue.get(found.model), by_id.get(found.id)) for found in order]
+    named = {found.model for found in candidates}
+    return [*told, *(_not_run(model) for model in catalogue.values() if model.id not in named)]
+
+
+def _not_run(model: Model) -> Line:
+    """A model that is neither measured nor predicted: nobody can have it, or llama.cpp does not run it."""
+    bare = Candidate(
+        id=model.id,
+        model=model.id,
+        name=model.name,
+        machine="",
+        basis=Basis.PREDICTED,
+        params=model.params,
+        scores=survey_scores().get(model.id, {}),
+    )
+    line = _line(bare, model, None)
+    why = "llama.cpp does not run it" if model.open_weights else "its weights are not open"
+    cells = [line.cells[0], Cell("not known", (why,), "not known"), *line.cells[2:]]
+    return line._replace(facts={**line.facts, "basis": "not known"}, cells=cells)
 
 
 def _line(found: Candidate, model: Model | None, row: Row | None) -> Line:

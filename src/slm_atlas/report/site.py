@@ -66,6 +66,20 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     return folder / "index.html"
 
 
+def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
+    """Write a folder for static hosting: the report, what its chooser chooses among, and a mark that no host builds it.
+
+    Args and raises as `write_report`.
+
+    Returns:
+        The path of the page.
+    """
+    page = write_report(dataset, folder, title=title)
+    write(folder / "data" / "candidates.json", msgspec.json.encode(candidates(frame.rows(dataset))))
+    write(folder / ".nojekyll", b"")  # GitHub Pages then serves the files as they are
+    return page
+
+
 def _render(
     dataset: Dataset, rows: list[frame.Row], times: list[Profile], drawn: list[Figure], title: str
 ) -> str:

@@ -56,7 +56,7 @@ function wanted(row) {
   };
   const least = number(field("decode"));
   return field("text").value.toLowerCase().split(/\s+/).every((word) => facts.text.includes(word))
-    && FIELDS.every((name) => !field(name)?.value || facts[name] === field(name).value)
+    && FIELDS.every((name) => !field(name)?.value || facts[name] === field(name).value || (name === "machine" && !facts[name]))
     && atMostOf("memory", 2 ** 30) && atMostOf("params", 1e6)
     && (least === null || (facts.decode !== "" && Number(facts.decode) >= least));
 }
