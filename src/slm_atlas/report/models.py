@@ -101,8 +101,8 @@ def _by_arm(dataset: Dataset) -> _Arms:
     """Runs by file, machine, engine and settings; a task's by file and machine alone, as its scores are."""
     found: dict[tuple[str, str, str, str], list[Run]] = defaultdict(list)
     for run in dataset.runs:
-        cost = run.kind is RunKind.BENCH
-        found[run.artifact, run.host, run.engine, settings_text(shape(run.settings)) if cost else ""].append(run)
+        way = "" if run.kind is RunKind.EVAL else f"{run.kind}, {settings_text(shape(run.settings))}"
+        found[run.artifact, run.host, run.engine, way].append(run)
     return found
 
 
