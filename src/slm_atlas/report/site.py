@@ -80,9 +80,7 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
     return page
 
 
-def _render(
-    dataset: Dataset, rows: list[frame.Row], times: list[Profile], drawn: list[Figure], title: str
-) -> str:
+def _render(dataset: Dataset, rows: list[frame.Row], times: list[Profile], drawn: list[Figure], title: str) -> str:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
