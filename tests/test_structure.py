@@ -37,8 +37,8 @@ ALLOWED = {
     "evals": MEASURING,
     "studies": MEASURING | {"bench", "evals"},
     "insights": {"store", "catalog", "anatomy", "survey"},
-    "report": {"store", "catalog", "anatomy", "survey", "insights"},
     "advisor": {"store", "catalog", "anatomy", "insights"},
+    "report": {"store", "catalog", "anatomy", "survey", "insights", "advisor"},
     "cli": MEASURING | {"bench", "evals", "studies", "survey", "insights", "report", "advisor"},
 }
 """What each part may import, beside itself and the bottom modules."""

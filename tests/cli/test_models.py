@@ -29,9 +29,9 @@ from slm_atlas.catalog.architecture import (
     SlidingWindow,
 )
 from slm_atlas.catalog.schema import Model
+from slm_atlas.catalog.words import architecture_fields, attention_words, embedding_words, mixer_words, norm_words
 from slm_atlas.cli.main import cli
 from slm_atlas.cli.models import COLUMNS
-from slm_atlas.cli.words import architecture_fields, attention_words, embedding_words, mixer_words, norm_words
 from slm_atlas.models import hub
 
 GIB = 2**30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -29,3 +30,14 @@ def test_without_a_folder_it_is_in_the_home(own_home: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "cannot be written" in wrong("report", "--output", tmp_path / "file" / "out")
+
+
+def test_a_site_can_be_hosted_as_it_is(tiny_model: Path, tmp_path: Path) -> None:
+    slm("bench", tiny_model, "--engine", "fake", "--runs", 3)
+    result = slm("report", "--site", tmp_path / "site")
+    assert result.stdout == f"{tmp_path / 'site' / 'index.html'}\n"
+    assert (tmp_path / "site" / ".nojekyll").exists()
+    candidates = json.loads((tmp_path / "site" / "data" / "candidates.json").read_text())
+    assert "measured" in {candidate["basis"] for candidate in candidates}
+    assert (tmp_path / "site" / "data" / "results.jsonl").read_text().count('"replicate"') >= 3
+    assert "not both" in wrong("report", "--site", tmp_path, "--output", tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -15,7 +16,7 @@ from slm_atlas.insights.frame import Dataset
 from slm_atlas.report.site import write_report
 
 from . import measured
-from .measured import MODELS, REAL, study
+from .measured import MODELS, REAL, Model, study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
 
@@ -59,7 +60,7 @@ def page(folder: Path) -> Page:
 
 
 def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
-    assert all(link.startswith("data:") for link in page.links())
+    assert all(link.startswith(("data:", "#")) for link in page.links())
     assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
     styles = re.findall(r"<style>(.*?)</style>", page.source, re.DOTALL)
     assert styles
@@ -68,8 +69,8 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
 
 
 def test_the_data_inside_the_page_is_the_file_beside_it(folder: Path, page: Page) -> None:
-    inside = [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
-    decoded = [base64.b64decode(link.partition("base64,")[2]) for link in inside]
+    inside = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    decoded = [base64.b64decode(link.partition("base64,")[2]) for link in inside if link.startswith("data:")]
     assert decoded == [(folder / "figures" / f"{name}.csv").read_bytes() for name in ("latency", "memory", "accuracy")]
 
 
@@ -84,7 +85,7 @@ def test_a_hostile_name_is_text(page: Page) -> None:
     assert "A <study>" in page.text
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
     assert [value for tag, name, value in page.attributes if (tag, name) == ("img", "src") and value == "x"] == []
-    assert page.tags.count("script") == 3, "the drawing library, the charts, the page's own"
+    assert page.tags.count("script") == 3, "the candidates, the chooser, the page's own"
 
 
 def test_failures_verdicts_and_provenance_are_shown(page: Page) -> None:
@@ -92,6 +93,29 @@ def test_failures_verdicts_and_provenance_are_shown(page: Page) -> None:
         assert shown in page.text
     assert "random weights" in page.text
     assert "not comparable with published scores" in page.text
+
+
+def test_every_link_inside_the_page_leads_somewhere_and_no_address_is_given_twice(page: Page) -> None:
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in page.links() if link.startswith("#")} <= set(ids)
+
+
+def test_the_chooser_s_data_cannot_end_its_script(folder: Path) -> None:
+    inside = (folder / "index.html").read_text().split('id="candidates">')[1].split("</script>")[0]
+    assert HOSTILE in [found["name"].removesuffix(" Q4_K_M") for found in json.loads(inside)]
+    assert "<" not in inside
+
+
+def test_every_run_is_named_with_the_model_it_measured(page: Page) -> None:
+    keys = [run.key[:12] for run in study((REAL,)).runs]
+    assert all(key in page.text for key in keys)
+
+
+def test_the_catalogue_and_a_thousand_runs_stay_small(tmp_path: Path) -> None:
+    models = tuple(Model(f"Model {i}", 100_000_000 + 20_000_000 * i) for i in range(200))
+    path = write_report(study(models), tmp_path)
+    assert path.stat().st_size < 3_000_000
 
 
 def test_the_same_measurements_give_the_same_page(folder: Path, page: Page, tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ import msgspec
 import pytest
 
 from slm_atlas.errors import Outcome
-from slm_atlas.insights.claims import CLAIMS, Data, Evidence, findings
-from slm_atlas.insights.frame import Dataset, rows
+from slm_atlas.insights.frame import rows
 from slm_atlas.report import tables
 from slm_atlas.report.tables import Cell, Table
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Sample
 
-from .measured import MODELS, REAL, Model, study
+from .measured import MODELS, REAL, study
 
 
 def cell(table: Table, model: str, column: str) -> Cell:
@@ -103,25 +102,6 @@ def test_the_machine_says_how_and_when_and_what_was_noisy() -> None:
 
 def test_shares_of_types_are_of_bytes() -> None:
     assert tables.origins(study())[0].types == ["Q4_K 75.0%", "Q6_K 25.0%"]
-
-
-def test_the_summary_does_not_rank_what_cannot_be_told_apart() -> None:
-    data = study()
-    found = findings(CLAIMS, Evidence(dataset=data), Data.MINE)
-    facts = {fact.label: fact.value for fact in tables.summary(data, rows(data), found)}
-    assert facts["Runs"] == "29 (1 failed)"
-    assert facts["Fastest decode"].endswith(f"not told apart from {REAL.name}")
-    assert facts["Claims of the paper"] == "24 no data, 2 undecided, 1 fails"
-
-
-def test_a_clear_lead_has_no_ties() -> None:
-    data = study((REAL, Model("Large", 4_000_000_000, "other")))
-    facts = {fact.label: fact.value for fact in tables.summary(data, rows(data), [])}
-    assert "not told apart" not in facts["Fastest decode"]
-
-
-def test_an_empty_store_has_no_summary() -> None:
-    assert tables.summary(Dataset({}, {}, [], {}), [], []) == []
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import click
 
 from slm_atlas.anatomy import Part, Quantization, estimate, inventory
 from slm_atlas.catalog import Model, load, runnable
+from slm_atlas.catalog.words import architecture_fields
 from slm_atlas.cli.output import json_option, print_json, print_table
 from slm_atlas.cli.params import label, tokens
 from slm_atlas.cli.selection import DEFAULT_QUANTIZATION
-from slm_atlas.cli.words import architecture_fields
 from slm_atlas.units import format_bytes, format_count
 
 

@@ -8,12 +8,12 @@ import click
 
 from slm_atlas.catalog import Model, Selection, load, runs
 from slm_atlas.catalog.schema import CountsAs
+from slm_atlas.catalog.words import architecture_fields
 from slm_atlas.cli.compare import compare
 from slm_atlas.cli.entities import algorithms_command, datasets_command
 from slm_atlas.cli.models_add import add
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.cli.selection import Fit, chosen_models, fit_options, selection_options, sort_options
-from slm_atlas.cli.words import architecture_fields
 from slm_atlas.units import format_bytes, format_count
 
 NUMBERS = ("Params", "Layers", "Hidden", "Vocabulary", "Context", "Tokens", "Memory")

@@ -151,8 +151,7 @@ def _bytes(estimate: Estimate | None) -> str | None:
 
 def measured(dataset: Dataset) -> Dataset:
     """Without the runs of the fake engine, whose times are made up, where there are others."""
-    real = [run for run in dataset.runs if not run.engine.startswith("fake ")]
-    if not real or len(real) == len(dataset.runs):
-        return dataset
-    say(f"{len(dataset.runs) - len(real)} simulated runs (--engine fake) are left out.")
-    return dataset._replace(runs=real)
+    real = dataset.real
+    if len(real.runs) < len(dataset.runs):
+        say(f"{len(dataset.runs) - len(real.runs)} simulated runs (--engine fake) are left out.")
+    return real

@@ -52,6 +52,12 @@ class Dataset(NamedTuple):
     designs: Mapping[str, Design] = MappingProxyType({})
     """What is asked of a run's arm now, by the run's key; of other runs counts what was asked when they were made."""
 
+    @property
+    def real(self) -> Dataset:
+        """Without the runs of the fake engine, whose times are made up, where there are others."""
+        runs = [run for run in self.runs if not run.engine.startswith("fake ")]
+        return self._replace(runs=runs) if runs else self
+
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True):
     """The base of a row's values."""
@@ -113,6 +119,8 @@ class Row(Struct, frozen=True):
     """What each run with a sustained pass says of it; their medians over runs stand among the metrics."""
     requantized_from: str | None = None
     """The labels its weights had before, one after the other; None: it was not made from another file here."""
+    model_id: str | None = None
+    """The catalogue's model, where it matches one."""
 
     @property
     def model(self) -> str:
@@ -196,6 +204,7 @@ def _row(
         knee=next((run.notes["knee"] for run in reversed(costs) if "knee" in run.notes), None),
         requantized_from=artifact.requantized_from,
         sustained=tuple(of_pass for of_pass in passes if of_pass),
+        model_id=artifact.model_id,
     )
 
 

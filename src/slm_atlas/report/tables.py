@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from slm_atlas import units
 from slm_atlas.errors import Outcome
-from slm_atlas.insights.claims import Finding
 from slm_atlas.insights.frame import Dataset, Row, failure
 from slm_atlas.insights.profiles import Breakdown, Profile
 from slm_atlas.report.figures import labels
@@ -93,15 +91,6 @@ class Origin(NamedTuple):
     """The engines it was run by, without their builds."""
 
 
-class Fact(NamedTuple):
-    """A line of the summary."""
-
-    label: str
-    """What it is about."""
-    value: str
-    """What was found."""
-
-
 def cost_table(rows: Sequence[Row]) -> Table:
     """Latency and memory: a line for each row that cost runs were tried for; time to first token if any has it."""
     tried = [(row, label) for row, label in zip(rows, labels(rows), strict=True) if row.settings]
@@ -115,7 +104,7 @@ def cost_table(rows: Sequence[Row]) -> Table:
         *(name for name, _ in costs.values()),
         "Runs",
     ]
-    return Table("What they cost", columns, [_cost_line(row, label, costs) for row, label in tried])
+    return Table("What it costs", columns, [_cost_line(row, label, costs) for row, label in tried])
 
 
 _COSTS: dict[str, tuple[str, Format]] = {
@@ -161,7 +150,7 @@ def score_table(rows: Sequence[Row]) -> Table:
         [*_identity(row, label), *(_score(row, task) for task in tasks)]
         for row, label in zip(files, labels(files), strict=True)
     ]
-    return Table("What they can do", columns, lines)
+    return Table("What it can do", columns, lines)
 
 
 def time_table(profiles: Sequence[Profile]) -> Table:
@@ -226,10 +215,6 @@ def _cost(row: Row, metric: str, shown: Format, unit: str = "") -> Cell:
     if estimate is None:
         return _absent(row)
     return Cell(shown(estimate.value) + unit, (interval(estimate, shown),), estimate.value)
-
-
-def _tokens_per_s(value: float) -> str:
-    return f"{units.format_rate(value)} tok/s"
 
 
 def _absent(row: Row) -> Cell:
@@ -357,42 +342,3 @@ def _types(artifact: Artifact) -> list[str]:
     total = sum(artifact.tensor_bytes.values())
     by_size = sorted(artifact.tensor_bytes.items(), key=lambda item: -item[1])
     return [f"{name} {size / total:.1%}" for name, size in by_size if total]
-
-
-def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) -> list[Fact]:
-    """The report in a few lines."""
-    if not dataset.runs:
-        return []
-    files = {run.artifact: dataset.artifacts[run.artifact].forged for run in dataset.runs}
-    failed = len(failed_runs(dataset))
-    verdicts = Counter(str(finding.verdict) for finding in findings)
-    facts = [
-        Fact("Model files", f"{len(files)} ({sum(files.values())} forged, with random weights)"),
-        Fact("Runs", f"{len(dataset.runs)} ({failed or 'none'} failed)"),
-        _best("Fastest prefill", rows, "prefill_tokens_per_s", _tokens_per_s, most=True),
-        _best("Fastest decode", rows, "decode_tokens_per_s", _tokens_per_s, most=True),
-        _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
-        Fact("Claims of the paper", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())),
-    ]
-    return [fact for fact in facts if fact is not None]
-
-
-def _best(label: str, rows: Sequence[Row], metric: str, shown: Format, *, most: bool) -> Fact | None:
-    """The row that leads, and how many cannot be told apart from it: their intervals meet."""
-    measured = [
-        (row.metrics[metric], name) for row, name in zip(rows, labels(rows), strict=True) if metric in row.metrics
-    ]
-    if not measured:
-        return None
-    estimate, name = (max if most else min)(measured, key=lambda pair: pair[0].value)
-    others = [other for found, other in measured if other != name and _meet(found, estimate)]
-    more = f" and {len(others) - 2} more" if len(others) > 2 else ""
-    tied = f"; not told apart from {', '.join(others[:2])}{more}" if others else ""
-    return Fact(label, f"{name}, {shown(estimate.value)} ({interval(estimate, shown)}){tied}")
-
-
-def _meet(one: Estimate, other: Estimate) -> bool:
-    """Whether two estimates can be of one value; without intervals nobody knows."""
-    if one.low is None or one.high is None or other.low is None or other.high is None:
-        return True
-    return one.low <= other.high and other.low <= one.high

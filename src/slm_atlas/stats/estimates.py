@@ -225,3 +225,34 @@ def trend(x: Sequence[float], y: Sequence[float], *, level: float = LEVEL) -> Tr
     slope = float(line.slope)
     estimate = Estimate(value=slope, low=slope - half, high=slope + half, n=len(x), method="least squares, Student's t")
     return Trend(slope=estimate, intercept=float(line.intercept), r_squared=float(line.rvalue**2))
+
+
+def power_law(x: Sequence[float], y: Sequence[float], at: Sequence[float], *, level: float = LEVEL) -> list[Estimate]:
+    """What a power law through points says at other places, with the interval for one new observation there.
+
+    Least squares of the logarithms; the interval (Student's t, n - 2 degrees of freedom) holds the scatter of the
+    points as well as what is not known of the line (Draper and Smith, Applied Regression Analysis, section 3.1).
+
+    Raises:
+        ValueError: fewer than three points, all x alike, or a value that is not positive.
+
+    >>> found = power_law([1.0, 2.0, 4.0, 8.0], [3.0, 6.0, 12.0, 24.0], [16.0])[0]
+    >>> round(found.value, 6), round(found.low, 6), found.n
+    (48.0, 48.0, 4)
+    """
+    if min([*x, *y, *at], default=0.0) <= 0:
+        raise ValueError("a power law needs positive values")
+    logs, costs = [math.log(value) for value in x], [math.log(value) for value in y]
+    line, n, middle = trend(logs, costs, level=level), len(x), statistics.fmean(logs)
+    from scipy.stats import t
+
+    left = sum((cost - line.intercept - line.slope.value * log) ** 2 for log, cost in zip(logs, costs, strict=True))
+    spread = sum((log - middle) ** 2 for log in logs)
+    unit = float(t.ppf((1 + level) / 2, n - 2)) * math.sqrt(left / (n - 2))
+    found = []
+    for place in map(math.log, at):
+        mean = line.intercept + line.slope.value * place
+        half = unit * math.sqrt(1 + 1 / n + (place - middle) ** 2 / spread)
+        ends = {"low": math.exp(mean - half), "high": math.exp(mean + half)}
+        found.append(Estimate(value=math.exp(mean), **ends, n=n, method="power law, Student's t for one more"))
+    return found

@@ -2,7 +2,8 @@
 
 A block is repeated as a whole, so that its arms are still compared within it, and because something disturbed the
 machine while one of its runs was made: never because of what a run measured. A repeat is another attempt at the same
-key. Readers see the later attempt unless it alone was disturbed, and the store keeps both; a run that repeats says what it replaces and why.
+key. Readers see the later attempt unless it alone was disturbed, and the store keeps both; a run that repeats says what
+it replaces and why.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An architecture in words, as the commands show it."""
+"""An architecture in words, as commands and the report show it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""The report in one screen: what was measured, where and when, what each real model did, and who leads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from slm_atlas import units
+from slm_atlas.insights.claims import Finding
+from slm_atlas.insights.frame import Dataset, Row
+from slm_atlas.report.figures import labels
+from slm_atlas.report.tables import Format, failed_runs, interval
+from slm_atlas.stats import Estimate
+
+HEADLINES = 6
+"""How many real models the overview tells of."""
+
+
+class Fact(NamedTuple):
+    """A line of the summary."""
+
+    label: str
+    """What it is about."""
+    value: str
+    """What was found."""
+
+
+class Headline(NamedTuple):
+    """A real model in a line."""
+
+    name: str
+    """Its file."""
+    text: str
+    """What it costs and can do."""
+
+
+def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) -> list[Fact]:
+    """The report in a few lines."""
+    if not dataset.runs:
+        return []
+    files = {run.artifact: dataset.artifacts[run.artifact].forged for run in dataset.runs}
+    failed = len(failed_runs(dataset))
+    verdicts = Counter(str(finding.verdict) for finding in findings)
+    facts = [
+        Fact("Measured on", "; ".join(_machines(dataset))),
+        Fact("When (UTC)", _when(dataset)),
+        Fact("Model files", f"{len(files)} ({sum(files.values())} forged, with random weights)"),
+        Fact("Runs", f"{len(dataset.runs):,} ({failed or 'none'} failed)"),
+        _best("Fastest prefill", rows, "prefill_tokens_per_s", _tokens_per_s, most=True),
+        _best("Fastest decode", rows, "decode_tokens_per_s", _tokens_per_s, most=True),
+        _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
+        Fact("Claims of the paper", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())),
+    ]
+    return [fact for fact in facts if fact is not None]
+
+
+def headlines(rows: Sequence[Row]) -> list[Headline]:
+    """The real models in a line each, the most measured first; there may be more of them."""
+    real = [(row, label) for row, label in zip(rows, labels(rows), strict=True) if not row.forged]
+    real.sort(key=lambda pair: (-len(pair[0].scores), -pair[0].n_runs))
+    return [Headline(label, "; ".join(_told(row))) for row, label in real[:HEADLINES]]
+
+
+def _told(row: Row) -> list[str]:
+    metrics = row.metrics
+    told = [
+        f"{units.format_rate(metrics[f'{phase}_tokens_per_s'].value)} tok/s {phase}"
+        for phase in ("decode", "prefill")
+        if f"{phase}_tokens_per_s" in metrics
+    ]
+    told += [units.format_bytes(metrics["peak_rss_bytes"].value)] if "peak_rss_bytes" in metrics else []
+    return told + [f"{task.replace('_', ' ')} {score.estimate.value:.0%}" for task, score in sorted(row.scores.items())]
+
+
+def _machines(dataset: Dataset) -> list[str]:
+    used = dict.fromkeys(run.host for run in dataset.runs)
+    hosts = [dataset.hosts[id_] for id_ in used]
+    return [f"{host.cpu}, {host.cores} cores, {units.format_bytes(host.memory_bytes)}" for host in hosts]
+
+
+def _when(dataset: Dataset) -> str:
+    days = sorted(run.started_at[:10] for run in dataset.runs)
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+def _tokens_per_s(value: float) -> str:
+    return f"{units.format_rate(value)} tok/s"
+
+
+def _best(label: str, rows: Sequence[Row], metric: str, shown: Format, *, most: bool) -> Fact | None:
+    """The row that leads, and how many cannot be told apart from it: their intervals meet."""
+    measured = [
+        (row.metrics[metric], name) for row, name in zip(rows, labels(rows), strict=True) if metric in row.metrics
+    ]
+    if not measured:
+        return None
+    estimate, name = (max if most else min)(measured, key=lambda pair: pair[0].value)
+    others = [other for found, other in measured if other != name and _meet(found, estimate)]
+    more = f" and {len(others) - 2} more" if len(others) > 2 else ""
+    tied = f"; not told apart from {', '.join(others[:2])}{more}" if others else ""
+    return Fact(label, f"{name}, {shown(estimate.value)} ({interval(estimate, shown)}){tied}")
+
+
+def _meet(one: Estimate, other: Estimate) -> bool:
+    """Whether two estimates can be of one value; without intervals nobody knows."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return True
+    return one.low <= other.high and other.low <= one.high

@@ -1,0 +1,41 @@
+"""The overview: who leads, who cannot be told apart, and what an empty store says."""
+
+from __future__ import annotations
+
+from slm_atlas.insights.claims import CLAIMS, Data, Evidence, findings
+from slm_atlas.insights.frame import Dataset, rows
+from slm_atlas.report import overview
+
+from .measured import REAL, Model, study
+
+
+def test_the_summary_does_not_rank_what_cannot_be_told_apart() -> None:
+    data = study()
+    verdicts = findings(CLAIMS, Evidence(dataset=data), Data.MINE)
+    found = {fact.label: fact.value for fact in overview.summary(data, rows(data), verdicts)}
+    assert found["Runs"] == "29 (1 failed)"
+    assert found["Fastest decode"].endswith(f"not told apart from {REAL.name}")
+    assert found["Claims of the paper"] == "24 no data, 2 undecided, 1 fails"
+
+
+def test_a_clear_lead_has_no_ties() -> None:
+    data = study((REAL, Model("Large", 4_000_000_000, "other")))
+    facts = {fact.label: fact.value for fact in overview.summary(data, rows(data), [])}
+    assert "not told apart" not in facts["Fastest decode"]
+
+
+def test_an_empty_store_has_no_summary() -> None:
+    assert overview.summary(Dataset({}, {}, [], {}), [], []) == []
+
+
+def test_where_and_when_it_was_measured() -> None:
+    facts = {fact.label: fact.value for fact in overview.summary(study(), rows(study()), [])}
+    assert facts["Measured on"] == "Some CPU, 2 cores, 8.00 GiB"
+    assert facts["When (UTC)"] == "2025-11-22"
+
+
+def test_real_models_have_a_headline_and_forged_ones_none() -> None:
+    (only,) = overview.headlines(rows(study()))
+    assert only.name == REAL.name
+    assert "tok/s decode" in only.text
+    assert "smoke choice 32%" in only.text
