@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -18,9 +20,8 @@ def test_it_agrees_with_float64(scale: float, threads: int) -> None:
     wide = logits.astype(np.float64)
     peaks = wide.max(axis=1, keepdims=True)
     exact = wide - peaks - np.log(np.exp(wide - peaks).sum(axis=1, keepdims=True))
-    softmax = LogSoftmax(threads)
+    softmax = LogSoftmax(ThreadPoolExecutor(threads))
     found = softmax.pick(logits, rows, tokens)
-    softmax.close()
     assert np.abs(found.logprobs - exact[rows, tokens]).max() < 1e-5
     assert found.greedy.tolist() == [
         bool(exact[row].argmax() == token) for row, token in zip(rows, tokens, strict=True)
@@ -28,8 +29,7 @@ def test_it_agrees_with_float64(scale: float, threads: int) -> None:
 
 
 def test_as_likely_as_the_likeliest_is_greedy() -> None:
-    softmax = LogSoftmax(1)
+    softmax = LogSoftmax(ThreadPoolExecutor(1))
     found = softmax.pick(np.zeros((1, 4), np.float32), [0, 0], [1, 2])
-    softmax.close()
     assert found.greedy.all()
     assert found.logprobs == pytest.approx([-np.log(4)] * 2)

@@ -71,6 +71,12 @@ def pin(cores: Collection[int]) -> None:
     os.environ |= {"OMP_PROC_BIND": "true", "OMP_PLACES": ",".join(f"{{{core}}}" for core in cores)}
 
 
+def unpin(cores: Collection[int] | None) -> None:
+    """Let the calling thread run on all these cores: one that a pinned thread starts would stay on that one's."""
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
+
+
 def _core(number: int, slow: bool, root: Path) -> _Core:
     folder = root / f"sys/devices/system/cpu/cpu{number}"
     siblings = parse_list(_read(folder / "topology/thread_siblings_list"))

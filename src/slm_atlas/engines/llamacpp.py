@@ -39,6 +39,7 @@ from slm_atlas.engines.base import (
     Scores,
 )
 from slm_atlas.engines.batches import Batches
+from slm_atlas.engines.cores import affinity, unpin
 from slm_atlas.engines.generating import Vocabulary
 from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
 from slm_atlas.engines.many import Many
@@ -72,6 +73,8 @@ class LlamaCpp(Partial):
         self._context: Any = None
         self._watched: Any = None
         self._many: Many | None = None
+        # Its threads start later, from one that the OpenMP runtime may have pinned by then.
+        self._pool = ThreadPoolExecutor(process.usable_cores(), initializer=unpin, initargs=(affinity(),))
         self._recorder = Recorder()
         self._cached: list[int] = []
         self._path = ""
@@ -205,8 +208,7 @@ class LlamaCpp(Partial):
 
     def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
         """Token ids of each text, on all cores: llama.cpp's tokenizer keeps no state, and the bindings free the GIL."""
-        with ThreadPoolExecutor(process.usable_cores()) as pool:
-            return list(pool.map(lambda text: self.tokenize(text, special=special), texts))
+        return list(self._pool.map(lambda text: self.tokenize(text, special=special), texts))
 
     def _need_words(self) -> None:
         if lib.llama_vocab_type(self._vocab) == lib.LLAMA_VOCAB_TYPE_NONE:
@@ -363,7 +365,9 @@ class LlamaCpp(Partial):
     def _new_many(self, vocabulary: Vocabulary) -> Many:
         amx = any(" AMX model buffer" in line for line in self._log)
         cache_bytes = self.memory().kv_bytes
-        return Many(self._model, self._settings, vocabulary, self._batches, cache_bytes=cache_bytes, amx=amx)
+        return Many(
+            self._model, self._settings, vocabulary, self._batches, self._pool, cache_bytes=cache_bytes, amx=amx
+        )
 
     def _batches(self, asked: lib.llama_context_params) -> Batches:
         """One more context of the same weights; `memory` goes on speaking of the plain one."""

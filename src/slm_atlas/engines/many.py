@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 
 import llama_cpp.llama_cpp as lib
 
-from slm_atlas.engines import process
 from slm_atlas.engines.base import Generations, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.engines.batches import Batches
 from slm_atlas.engines.generating import Generator, Vocabulary
@@ -34,6 +34,7 @@ class Many:
         settings: how it was loaded.
         vocabulary: its vocabulary.
         make: makes a context.
+        pool: threads for what is done between the model's calls.
         cache_bytes: what the cache of `settings.context` tokens takes.
         amx: weights are held in the layout of AMX.
     """
@@ -44,6 +45,7 @@ class Many:
         settings: LoadSettings,
         vocabulary: Vocabulary,
         make: Callable[[lib.llama_context_params], Batches],
+        pool: Executor,
         *,
         cache_bytes: int,
         amx: bool,
@@ -56,7 +58,7 @@ class Many:
         # llama.cpp's AMX products take the weights of the second sequence from behind the first's (`mmq.cpp`, where
         # activations have three dimensions: LFM2, Qwen3.5): such models generate one text after another.
         self._alone = self._stateful and amx
-        self._softmax = LogSoftmax(settings.threads or process.usable_cores())
+        self._softmax = LogSoftmax(pool)
         self._batches: Batches | None = None
         self._scorer: Scorer | None = None
         self._generator: Generator | None = None
@@ -135,6 +137,5 @@ class Many:
         self._batches = self._scorer = self._generator = None
 
     def close(self) -> None:
-        """Free the context and end the threads."""
+        """Free the context."""
         self._free()
-        self._softmax.close()

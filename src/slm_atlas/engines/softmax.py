@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +27,13 @@ class LogSoftmax:
 
     The model's own threads rest meanwhile, so this uses their cores. Overlapping it with the next micro-batch instead
     would make them wait for each other.
+
+    Args:
+        pool: the threads.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads)
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
 
     def pick(self, logits: npt.NDArray[np.float32], rows: Sequence[int], tokens: Sequence[int]) -> Picked:
         """The log probability of each token in its row; the logits are overwritten.
@@ -52,10 +55,6 @@ class LogSoftmax:
 
         list(self._pool.map(work, range(0, len(logits), _ROWS)))
         return Picked(chosen - logsums[rows], chosen == peaks[rows])
-
-    def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
 
 
 def _logsumexp(logits: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:

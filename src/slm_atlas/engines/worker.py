@@ -47,6 +47,9 @@ ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
 """Names of the engines a worker can run."""
 LOG_TAIL_LINES = 20
 """Lines of the engine's log kept with a failure."""
+_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
+"""Threads spin for some 0.1 ms (GCC's OpenMP; others not at all), then sleep: without spinning, Linux tends to wake a
+thread on the core of the one that woke it, and both share that."""
 _T = TypeVar("_T")
 
 
@@ -240,7 +243,7 @@ class Worker:
 
 def _spawn(log: IO[bytes], *, spin: bool) -> subprocess.Popen[bytes]:
     # Read by the OpenMP runtime that llama.cpp is built with; what the user set stands.
-    environment = dict(os.environ) if spin else {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    environment = dict(os.environ) if spin else {**_PATIENT, **os.environ}
     # Without it an abort starts a debugger, whose trace pushes the reason out of the log's end.
     environment.setdefault("GGML_NO_BACKTRACE", "1")
     # Not `-m`: the package imports this module itself, and Python warns of a module that is run after its import.
