@@ -213,7 +213,7 @@ def test_progress_is_told() -> None:
     assert told == [(4, 4)]
 
 
-@pytest.mark.parametrize(("value", "cause"), [(0.0, "all 4 log probabilities are 0"), (math.nan, "not numbers")])
+@pytest.mark.parametrize(("value", "cause"), [(0.0, "all 4 log probabilities are 0"), (math.nan, "no finite number")])
 def test_scores_that_say_nothing_are_refused(value: float, cause: str) -> None:
     class Mute(Fake):
         def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -229,7 +229,7 @@ def test_one_log_probability_without_a_value_spoils_the_run() -> None:
             failed = Score(logprob=-math.inf, greedy=False)
             return Scores(scores=[*super().score(pairs).scores[1:], failed], work=Work())
 
-    with pytest.raises(EngineRefused, match="not numbers"):
+    with pytest.raises(EngineRefused, match="no finite number"):
         evaluate_task(Failing(), FAKE, SMOKE, "smoke_reading", limit=2)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -16,6 +15,7 @@ import msgspec
 from slm_atlas.engines import Engine, LoadReport, LoadSettings, Work
 from slm_atlas.errors import EngineRefused, MissingExtra, UserError
 from slm_atlas.evals.answers import Answers
+from slm_atlas.evals.broken import choices_of, fault
 from slm_atlas.evals.fingerprint import task_fingerprint
 from slm_atlas.evals.results import prompts_hash, samples_of
 from slm_atlas.evals.shots import ShotsOrder, fix_shots
@@ -105,7 +105,8 @@ def evaluate_task(
         tokens = call_tokens(loaded.model_params)
         lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
         samples, asked = _evaluate(lm, suite, chosen, limit, data, shots_order)
-    _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
+    if (broken := fault(choices_of(samples))) is not None:
+        raise EngineRefused(f"the run is broken: {broken}")
     return TaskResult(
         task=task,
         task_version=fingerprint.version,
@@ -216,11 +217,3 @@ def _refuse_untrained(path: str, task: SuiteTask) -> None:
     trained = header.metadata.get(f"{header.architecture}.context_length")
     if isinstance(trained, int) and trained < task.length:
         raise EngineRefused(f"the model was trained on {trained:,} tokens of context; the task needs {task.length:,}")
-
-
-def _refuse_void(logprobs: Sequence[float]) -> None:
-    """Refuse scores that say nothing: an engine that gives no log probabilities would seem to score by exact chance."""
-    if not all(map(math.isfinite, logprobs)):
-        raise EngineRefused("the engine gave log probabilities that are not numbers")
-    if len(logprobs) > 1 and len(set(logprobs)) == 1:
-        raise EngineRefused(f"all {len(logprobs)} log probabilities are {logprobs[0]:g}: the engine does not score")

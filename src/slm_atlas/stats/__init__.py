@@ -18,7 +18,7 @@ from slm_atlas.stats.estimates import (
     weighted_mean_estimate,
     wilson,
 )
-from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for
+from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for, mcnemar
 
 __all__ = [
     "LEVEL",
@@ -31,6 +31,7 @@ __all__ = [
     "compare",
     "half_width",
     "items_for",
+    "mcnemar",
     "mean_estimate",
     "median_estimate",
     "paired_ratio",
