@@ -16,8 +16,10 @@ from slm_atlas.cli.output import print_json, say
 from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
+from slm_atlas.cli.score_rows import print_capability
 from slm_atlas.engines import Worker
 from slm_atlas.errors import EngineError, Outcome, UnusableModel
+from slm_atlas.insights.capability import capability
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
 from slm_atlas.models.target import engine_for
@@ -207,12 +209,13 @@ def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: 
 
 def show(dataset: Dataset, *, json: bool) -> None:
     """Print results, costs and scores before profiles: as tables, or as one list of JSON."""
-    found, times = rows(dataset), profiles(dataset)
+    found, times, able = rows(dataset), profiles(dataset), capability(dataset)
     if json:
-        print_json([*found, *times])
+        print_json([*found, *times, *([able] if able.models else [])])
         return
     if found or not times:
         print_rows(found)
+    print_capability(able)
     if found and times:
         click.echo()
     print_shares(times)

@@ -52,6 +52,8 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts that lost their beginning, being longer than the context."""
     spanned: int
     """Contexts whose last token reached into a continuation; see `tokens.Encoder.split`."""
+    items: int
+    """Items the task has, whatever the limit."""
 
 
 def check_installed() -> None:
@@ -104,7 +106,7 @@ def evaluate_task(
         loaded = engine.load(load)
         tokens = call_tokens(loaded.model_params)
         lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
-        samples, asked = _evaluate(lm, suite, chosen, limit, data, shots_order)
+        samples, asked, items = _evaluate(lm, suite, chosen, limit, data, shots_order)
     if (broken := fault(choices_of(samples))) is not None:
         raise EngineRefused(f"the run is broken: {broken}")
     return TaskResult(
@@ -118,6 +120,7 @@ def evaluate_task(
         reused=lm.reused,
         truncated=lm.truncated,
         spanned=lm.spanned,
+        items=items,
     )
 
 
@@ -135,8 +138,8 @@ def work_notes(work: Work) -> dict[str, float]:
 
 def _evaluate(
     lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
-) -> tuple[list[Sample], str]:
-    """The samples of what lm-eval logs of each item, and the hash of what was asked."""
+) -> tuple[list[Sample], str, int]:
+    """The samples of what lm-eval logs of each item, the hash of what was asked, and how many items there are."""
     with _quiet():
         from lm_eval.evaluator import evaluate
 
@@ -146,7 +149,8 @@ def _evaluate(
         if shots_order is ShotsOrder.FIXED:
             for built in tasks.values():
                 fix_shots(built)
-        chosen = first_items({name: len(built.eval_docs) for name, built in tasks.items()}, limit)
+        sizes = {name: len(built.eval_docs) for name, built in tasks.items()}
+        chosen = first_items(sizes, limit)
         kept: dict[str, ConfigurableTask] = {name: tasks[name] for name in chosen}
         found = evaluate(
             lm=lm,
@@ -156,7 +160,7 @@ def _evaluate(
             confirm_run_unsafe_code=True,
         )
     asked = prompts_hash(instance for built in kept.values() for instance in built.instances)
-    return samples_of(task, kept, found["samples"]), asked
+    return samples_of(task, kept, found["samples"]), asked, sum(sizes.values())
 
 
 @contextlib.contextmanager

@@ -27,7 +27,8 @@ class Answered(NamedTuple):
     def source(self) -> tuple[object, ...]:
         """What two runs share whose items are the same, whatever their number of worked examples."""
         settings = self.run.settings
-        return self.score.base or self.score.task, self.score.metric, settings.get("data"), settings["task_version"]
+        rows = settings.get("data"), settings.get("items"), settings.get("task_version")
+        return self.score.base or self.score.task, self.score.metric, *rows
 
 
 class Model(NamedTuple):

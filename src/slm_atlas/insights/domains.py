@@ -8,7 +8,7 @@ from itertools import combinations
 import msgspec
 
 from slm_atlas import stats
-from slm_atlas.insights.answered import Model, on_the_same_items
+from slm_atlas.insights.answered import Answered, Model, on_the_same_items
 from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Comparison, Estimate
 
@@ -87,13 +87,18 @@ def pairs(models: Sequence[Model]) -> list[Paired]:
 
 
 def _pair(one: Model, other: Model) -> list[Paired]:
-    names = [task for task in one.tasks if task in other.tasks]
+    names = [task for task in one.tasks if task in other.tasks and _same_rows(one.tasks[task], other.tasks[task])]
     compared = {task: on_the_same_items(one.tasks[task], other.tasks[task]) for task in names}
     found = {task: comparison for task, comparison in compared.items() if comparison is not None}
     of_tasks = [_paired(task, one, other, each, is_domain=False) for task, each in found.items()]
     together = {name: [found[task] for task in tasks if task in found] for name, tasks in DOMAINS.items()}
     whole = {name: _together(each) for name, each in together.items() if len(each) > 1}
     return of_tasks + [_paired(name, one, other, each, is_domain=True) for name, each in whole.items()]
+
+
+def _same_rows(one: Answered, other: Answered) -> bool:
+    """A folder of rows may have changed in between."""
+    return bool(one.run.settings.get("data_hash") == other.run.settings.get("data_hash"))
 
 
 def _together(comparisons: Sequence[Comparison]) -> Comparison:
