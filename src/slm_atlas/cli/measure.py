@@ -211,7 +211,7 @@ def show(dataset: Dataset, *, json: bool) -> None:
     """Print results, costs and scores before profiles: as tables, or as one list of JSON."""
     found, times, able = rows(dataset), profiles(dataset), capability(dataset)
     if json:
-        print_json([*found, *times, *([able] if able.models else [])])
+        print_json([*found, *times, *([able] if able.says_more else [])])
         return
     if found or not times:
         print_rows(found)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from slm_atlas.cli.output import print_table, say, with_interval
-from slm_atlas.insights.capability import Ability, Capability
+from slm_atlas.errors import UserError
+from slm_atlas.insights.capability import Ability, Capability, capability
 from slm_atlas.insights.domains import Domain, Paired
 from slm_atlas.insights.learning import Curve
 from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
+from slm_atlas.units import format_p
+
+if TYPE_CHECKING:
+    from slm_atlas.insights.frame import Dataset
 
 RIGHT = {"Score", "n", "Guessing", "Above guessing", "Maker's", "Ours", "Difference", "p", "Gain"}
 Line = list[str | None]
@@ -36,6 +43,25 @@ def print_learning(curves: Sequence[Curve]) -> None:
     shots = sorted({number for curve in curves for number in curve.points})
     columns = ["In context", "Model", *(f"{number} shots" for number in shots), "Gain", "p", "Verdict"]
     _print((columns, [_learnt(curve, shots) for curve in curves]))
+
+
+def write_learning(dataset: Dataset, path: Path) -> None:
+    """The curves over worked examples, as a picture.
+
+    Raises:
+        UserError: no task ran with several numbers of them, or the file cannot be written.
+    """
+    from slm_atlas.cli.profile_rows import form_of
+    from slm_atlas.report.files import picture, write
+    from slm_atlas.report.learning_figure import learning_figure
+
+    figure = learning_figure(capability(dataset).learning)
+    if figure is None:
+        raise UserError("No task ran with several numbers of worked examples.", "slm eval MODEL --suite icl --plot FILE")
+    try:
+        write(path, picture(figure, form_of(path)))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.", "another folder") from error
 
 
 def _named(found: Capability, columns: list[str], lines: Callable[[Ability], Iterator[Line]]) -> _Table:
@@ -73,11 +99,11 @@ def _domains(model: Ability) -> Iterator[Line]:
             _percent(domain.estimate),
             str(domain.estimate.n),
             _percent(domain.corrected),
-            tasks_of(domain),
+            _tasks(domain),
         ]
 
 
-def tasks_of(domain: Domain) -> str:
+def _tasks(domain: Domain) -> str:
     """How many of the survey's tasks of a domain its average is of, and which are missing."""
     done, missing = len(domain.tasks), len(domain.missing)
     return f"{done} of {done + missing}" + (f", without {', '.join(domain.missing)}" if missing else "")
@@ -96,7 +122,7 @@ def _pairs(pairs: Sequence[Paired]) -> list[Line]:
             f"{pair.second} minus {pair.first}",
             _points(pair.difference),
             str(pair.difference.n),
-            p_text(pair.p_value),
+            _p(pair.p_value),
             pair.verdict,
         ]
         for pair in pairs
@@ -107,18 +133,11 @@ def _learnt(curve: Curve, shots: Sequence[int]) -> Line:
     name = f"{curve.task} of {curve.tasks} tasks" if curve.tasks > 1 else curve.task
     points = [_percent(curve.points.get(number)) for number in shots]
     gain = None if curve.gain is None else _points(curve.gain)
-    return [name, curve.model, *points, gain, p_text(curve.p_value), curve.verdict]
+    return [name, curve.model, *points, gain, _p(curve.p_value), curve.verdict]
 
 
-def p_text(p_value: float | None) -> str | None:
-    """A p value, to two digits.
-
-    >>> p_text(0.0312), p_text(1e-9), p_text(None)
-    ('0.031', '< 0.001', None)
-    """
-    if p_value is None:
-        return None
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+def _p(p_value: float | None) -> str | None:
+    return None if p_value is None else format_p(p_value)
 
 
 def _percent(estimate: Estimate | None, digits: int = 0) -> str | None:

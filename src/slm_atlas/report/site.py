@@ -15,14 +15,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from slm_atlas import stats
 from slm_atlas.errors import UserError
 from slm_atlas.insights import claims, frame
+from slm_atlas.insights.capability import Capability, capability
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.profiles import Profile, profiles
 from slm_atlas.report import tables
 from slm_atlas.report.contexts import context_figure, context_table
 from slm_atlas.report.figures import Figure, figures
 from slm_atlas.report.files import PNG_SCALE, write
+from slm_atlas.report.learning_figure import learning_figure
 from slm_atlas.report.paper_costs import paper_figure
 from slm_atlas.report.paper_quantization import quantization_figure
+from slm_atlas.report.score_tables import score_tables
 from slm_atlas.report.sustained_figure import sustained_figure
 from slm_atlas.report.time_figures import profile_figures
 
@@ -44,10 +47,11 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         UserError: the folder cannot be written.
     """
     rows, times = frame.rows(dataset), profiles(dataset)
+    able = capability(dataset)
     single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
-    drawn = [*figures(rows), *filter(None, single), *profile_figures(times)]
+    drawn = [*figures(rows), *filter(None, [learning_figure(able.learning)]), *filter(None, single), *profile_figures(times)]
     pictures = {figure.name: vl_convert.vegalite_to_svg(figure.exported()) for figure in drawn}
-    page = _render(dataset, rows, times, drawn, pictures, title)
+    page = _render(dataset, rows, times, able, drawn, pictures, title)
     try:
         for figure in drawn:
             picture = pictures[figure.name]
@@ -64,6 +68,7 @@ def _render(
     dataset: Dataset,
     rows: list[frame.Row],
     times: list[Profile],
+    able: Capability,
     drawn: list[Figure],
     pictures: dict[str, str],
     title: str,
@@ -78,6 +83,7 @@ def _render(
         tables=[
             tables.cost_table(rows),
             tables.score_table(rows),
+            *score_tables(able),
             context_table(rows),
             tables.time_table(times),
         ],
