@@ -33,9 +33,14 @@ def test_a_domain_is_the_mean_of_its_tasks_and_names_what_is_missing() -> None:
 
 
 def test_random_weights_are_compared_with_nobody() -> None:
-    assert [model.artifact for model in models(evaluated({"a": {"piqa": [1.0]}, "b": {"piqa": [1.0]}}, forged=["b"]))] == [
-        "a"
-    ]
+    found = models(evaluated({"a": {"piqa": [1.0]}, "b": {"piqa": [1.0]}}, forged=["b"]))
+    assert [model.artifact for model in found] == ["a"]
+
+
+def test_two_files_of_one_name_are_told_apart() -> None:
+    dataset = evaluated({"a": {"piqa": [1.0]}, "b": {"piqa": [1.0]}})
+    artifacts = {key: msgspec.structs.replace(each, name="same") for key, each in dataset.artifacts.items()}
+    assert [model.name for model in models(dataset._replace(artifacts=artifacts))] == ["same Q4_1 a", "same Q4_1 b"]
 
 
 def test_two_models_that_answer_alike_are_indistinguishable_and_the_better_one_is_named() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from slm_atlas import stats
@@ -35,7 +36,7 @@ class Model(NamedTuple):
     """A model file on a machine, and what it answered."""
 
     name: str
-    """Its name and quantization."""
+    """Its name and quantization, and what tells it from others so named."""
     artifact: str
     """sha256 of the file."""
     host: str
@@ -54,13 +55,19 @@ def models(dataset: Dataset) -> list[Model]:
         if (of_run := score(run, samples)) is not None:
             values = {sample.item: sample.value for sample in samples if sample.metric == of_run.metric}
             found[run.artifact, run.host][of_run.task] = Answered(run, of_run, values)
-    named = [_model(dataset, *key, tasks) for key, tasks in found.items()]
-    return sorted(named, key=lambda model: (dataset.artifacts[model.artifact].params or 0, model.name, model.host))
+    named = [Model("", artifact, host, tasks) for (artifact, host), tasks in found.items()]
+    labelled = [model._replace(name=name) for model, name in zip(named, _names(dataset, named), strict=True)]
+    return sorted(labelled, key=lambda model: (dataset.artifacts[model.artifact].params or 0, model.name))
 
 
-def _model(dataset: Dataset, artifact: str, host: str, tasks: dict[str, Answered]) -> Model:
-    known = dataset.artifacts[artifact]
-    return Model(f"{known.name} {known.quantization}", artifact, host, tasks)
+def _names(dataset: Dataset, found: Sequence[Model]) -> list[str]:
+    """A name for each model that no other has: with the beginning of its hash, and of its machine's, where needed."""
+    known = [dataset.artifacts[model.artifact] for model in found]
+    names = [f"{each.name} {each.quantization}" for each in known]
+    for additions in ([model.artifact[:8] for model in found], [model.host[:8] for model in found]):
+        count = Counter(names)
+        names = [f"{name} {more}" if count[name] > 1 else name for name, more in zip(names, additions, strict=True)]
+    return names
 
 
 def on_the_same_items(first: Answered, second: Answered) -> Comparison | None:

@@ -21,7 +21,7 @@ class Ability(msgspec.Struct, frozen=True, kw_only=True):
     """What one model can do."""
 
     model: str
-    """Its name and quantization."""
+    """Its name, as no other has it."""
     artifact: str
     """sha256 of its file."""
     host: str

@@ -35,7 +35,7 @@ def learning_figure(curves: Sequence[Curve]) -> Figure | None:
 
 def _rows(curve: Curve) -> Iterator[dict[str, Any]]:
     gain = curve.gain
-    ends = {"gain": None, "gain_low": None, "gain_high": None}
+    ends: dict[str, float | None] = {"gain": None, "gain_low": None, "gain_high": None}
     if gain is not None:
         named = zip(ends, (gain.value, gain.low, gain.high), strict=True)
         ends = {name: None if value is None else 100 * value for name, value in named}
