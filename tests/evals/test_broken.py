@@ -41,7 +41,9 @@ def test_no_number_is_a_fault_at_once() -> None:
 
 
 def test_the_same_likelihood_whatever_was_asked_is_a_fault_at_once() -> None:
-    assert fault([Choice((-1.0,), 0), Choice((-1.0,), 0)]) == "all 2 log probabilities are -1: the engine does not score"
+    assert (
+        fault([Choice((-1.0,), 0), Choice((-1.0,), 0)]) == "all 2 log probabilities are -1: the engine does not score"
+    )
     assert fault([Choice((-1.0,), 0)]) is None
 
 

@@ -36,7 +36,10 @@ def test_more_time_is_never_fewer_items(costs: list[TaskCost]) -> None:
 
 
 def test_a_task_that_costs_a_hundred_times_as_much_gets_a_tenth_of_the_items() -> None:
-    tasks = [TaskCost(task="a", fixed_s=1, item_s=0.01, items=9999), TaskCost(task="b", fixed_s=1, item_s=1, items=9999)]
+    tasks = [
+        TaskCost(task="a", fixed_s=1, item_s=0.01, items=9999),
+        TaskCost(task="b", fixed_s=1, item_s=1, items=9999),
+    ]
     cheap, dear = allocate(tasks, 200)
     assert cheap / dear == pytest.approx(10, rel=0.01)
     assert seconds(tasks, [cheap, dear]) == pytest.approx(200, rel=0.02)

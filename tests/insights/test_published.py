@@ -11,7 +11,9 @@ from slm_atlas.stats import wilson
 
 def score(task: str, share: float, *, n: int = 1000) -> Score:
     estimate = wilson(round(share * n), n)
-    return Score(task=task, suite="lm-eval", metric="acc", estimate=wilson(1, n), chance=0.25, others={"acc_norm": estimate})
+    return Score(
+        task=task, suite="lm-eval", metric="acc", estimate=wilson(1, n), chance=0.25, others={"acc_norm": estimate}
+    )
 
 
 def test_the_interval_holds_the_published_number_or_not() -> None:

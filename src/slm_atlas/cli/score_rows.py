@@ -57,7 +57,9 @@ def write_learning(dataset: Dataset, path: Path) -> None:
 
     figure = learning_figure(capability(dataset).learning)
     if figure is None:
-        raise UserError("No task ran with several numbers of worked examples.", "slm eval MODEL --suite icl --plot FILE")
+        raise UserError(
+            "No task ran with several numbers of worked examples.", "slm eval MODEL --suite icl --plot FILE"
+        )
     try:
         write(path, picture(figure, form_of(path)))
     except OSError as error:

@@ -49,7 +49,12 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     rows, times = frame.rows(dataset), profiles(dataset)
     able = capability(dataset)
     single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
-    drawn = [*figures(rows), *filter(None, [learning_figure(able.learning)]), *filter(None, single), *profile_figures(times)]
+    drawn = [
+        *figures(rows),
+        *filter(None, [learning_figure(able.learning)]),
+        *filter(None, single),
+        *profile_figures(times),
+    ]
     pictures = {figure.name: vl_convert.vegalite_to_svg(figure.exported()) for figure in drawn}
     page = _render(dataset, rows, times, able, drawn, pictures, title)
     try:
