@@ -91,3 +91,12 @@ def format_p(p_value: float) -> str:
     ('0.031', '< 0.001')
     """
     return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+
+
+def shots_text(number: int) -> str:
+    """A number of worked examples.
+
+    >>> shots_text(0), shots_text(1)
+    ('0 shots', '1 shot')
+    """
+    return f"{number} shot{'' if number == 1 else 's'}"

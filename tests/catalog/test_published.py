@@ -1,4 +1,4 @@
-"""Published scores are read, name tasks that are evaluated here in a metric that these have, and say where they stand."""
+"""Published scores are read, name tasks and metrics that are evaluated here, and say where they stand."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ def test_the_same_likelihood_whatever_was_asked_is_a_fault_at_once() -> None:
 
 
 def test_items_are_read_from_what_is_kept_of_them() -> None:
-    kept = [
+    kept: list[dict[str, Any]] = [
         {"logprobs": [-1.0, -2.0], "target": 1},
         {"logprobs": [-3.0], "target": "word"},
         {"text": "14", "answer": "14", "target": "14"},

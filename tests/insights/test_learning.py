@@ -22,7 +22,8 @@ def test_a_gain_is_of_the_same_items() -> None:
     curve = found(PIQA)["piqa"]
     assert {shots: point.value for shots, point in curve.points.items()} == {0: 0.5, 1: 0.6, 5: 0.9}
     assert curve.gain is not None
-    assert (curve.gain.value, curve.gain.n, curve.fewest, curve.most) == (pytest.approx(0.4), 100, 0, 5)
+    assert (curve.gain.n, curve.fewest, curve.most) == (100, 0, 5)
+    assert curve.gain.value == pytest.approx(0.4)
     assert curve.p_value == pytest.approx(2 * 0.5**40)
     assert curve.verdict == "examples help"
     assert found(BOOLQ)["boolq"].verdict == "examples harm"

@@ -1,4 +1,4 @@
-"""A time for an evaluation becomes a number of items a task: tried on the fake engine, kept, refused where too short."""
+"""A time for an evaluation becomes a number of items a task: tried on the fake engine, kept, refused if too short."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from slm_atlas.insights.domains import Domain, Paired
 from slm_atlas.insights.learning import Curve
 from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
-from slm_atlas.units import format_p
+from slm_atlas.units import format_p, shots_text
 
 if TYPE_CHECKING:
     from slm_atlas.insights.frame import Dataset
@@ -41,7 +41,7 @@ def print_capability(found: Capability) -> None:
 def print_learning(curves: Sequence[Curve]) -> None:
     """Scores by the number of worked examples, and the gain on the same items."""
     shots = sorted({number for curve in curves for number in curve.points})
-    columns = ["In context", "Model", *(f"{number} shots" for number in shots), "Gain", "p", "Verdict"]
+    columns = ["In context", "Model", *(shots_text(number) for number in shots), "Gain", "p", "Verdict"]
     _print((columns, [_learnt(curve, shots) for curve in curves]))
 
 
@@ -79,7 +79,7 @@ def _print(table: _Table) -> None:
     if not lines:
         return
     click.echo()
-    print_table(columns, lines, right={*RIGHT, *(name for name in columns if name.endswith("shots"))})
+    print_table(columns, lines, right={*RIGHT, *(name for name in columns if name.endswith(("shot", "shots")))})
 
 
 def _scores(model: Ability) -> Iterator[Line]:

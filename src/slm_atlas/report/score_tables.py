@@ -1,4 +1,4 @@
-"""Tables of what models can do beyond single scores: the distance from guessing, domains, published scores, pairs, learning."""
+"""Tables of what scores say: distance from guessing, domains, published scores, pairs of models, worked examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from slm_atlas.insights.capability import Ability, Capability
 from slm_atlas.insights.learning import Curve
 from slm_atlas.report.tables import NOT_MEASURED, Cell, Table, interval
 from slm_atlas.stats import Estimate
-from slm_atlas.units import format_p
+from slm_atlas.units import format_p, shots_text
 
 
 def score_tables(found: Capability) -> list[Table]:
@@ -87,7 +87,7 @@ def _pair_table(found: Capability) -> Table:
 
 def _learning_table(curves: Sequence[Curve]) -> Table:
     shots = sorted({number for curve in curves for number in curve.points})
-    names = [f"{number} shots" for number in shots]
+    names = [shots_text(number) for number in shots]
     lines = [
         [
             _text(curve.model),
