@@ -46,7 +46,7 @@ class Model(NamedTuple):
 
 
 def models(dataset: Dataset) -> list[Model]:
-    """The models that were evaluated, the smallest first; random weights know nothing and are left out."""
+    """The models that were evaluated, the smallest first, of one size as they were run; random weights know nothing and are left out."""
     found: dict[tuple[str, str], dict[str, Answered]] = defaultdict(dict)
     for run in sorted(dataset.runs, key=lambda run: run.started_at):
         if run.kind is not RunKind.EVAL or run.outcome is not Outcome.OK or dataset.artifacts[run.artifact].forged:
@@ -57,7 +57,7 @@ def models(dataset: Dataset) -> list[Model]:
             found[run.artifact, run.host][of_run.task] = Answered(run, of_run, values)
     named = [Model("", artifact, host, tasks) for (artifact, host), tasks in found.items()]
     labelled = [model._replace(name=name) for model, name in zip(named, _names(dataset, named), strict=True)]
-    return sorted(labelled, key=lambda model: (dataset.artifacts[model.artifact].params or 0, model.name))
+    return sorted(labelled, key=lambda model: dataset.artifacts[model.artifact].params or 0)
 
 
 def _names(dataset: Dataset, found: Sequence[Model]) -> list[str]:
