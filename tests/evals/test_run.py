@@ -145,10 +145,10 @@ def test_both_ways_of_reading_an_answer_are_kept_and_the_strict_one_counts(eval_
 
 def test_the_parts_of_a_task_are_one_run_and_a_limit_goes_through_them_in_turn(eval_rows: Path) -> None:
     class Telling(Fake):
-        """Tells the choices apart, which the plain one does not where they are one letter."""
+        """Tells the choices apart, which the plain one does not where they are one letter, and does not keep to one."""
 
         def score(self, pairs: Sequence[Pair]) -> Scores:
-            told = [Score(logprob=-float(pair.continuation[-1]), greedy=False) for pair in pairs]
+            told = [Score(logprob=-float(7 * number % 5), greedy=False) for number, _ in enumerate(pairs)]
             return Scores(scores=told, work=Work())
 
     result = evaluate_task(Telling(), LoadSettings(path="fake:ok", context=9000), suite("paper"), "mmlu_5shot",

@@ -46,7 +46,7 @@ class Model(NamedTuple):
 
 
 def models(dataset: Dataset) -> list[Model]:
-    """The models that were evaluated, the smallest first, of one size as they were run; random weights know nothing and are left out."""
+    """The models that were evaluated, the smallest first, of one size as they were run; none of random weights."""
     found: dict[tuple[str, str], dict[str, Answered]] = defaultdict(dict)
     for run in sorted(dataset.runs, key=lambda run: run.started_at):
         if run.kind is not RunKind.EVAL or run.outcome is not Outcome.OK or dataset.artifacts[run.artifact].forged:
