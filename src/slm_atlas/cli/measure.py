@@ -16,8 +16,10 @@ from slm_atlas.cli.output import print_json, say
 from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
+from slm_atlas.cli.score_rows import print_capability
 from slm_atlas.engines import Worker
 from slm_atlas.errors import EngineError, Outcome, UnusableModel
+from slm_atlas.insights.capability import capability
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
 from slm_atlas.models.target import engine_for
@@ -150,7 +152,7 @@ def _run_part(
             progress.say(f"The machine is not quiet. {doubt}")
         blocks = {cell.block for cell in todo}  # any of their runs may have to be repeated
         wanted = {cell.subject.artifact.sha256 for cell in cells if cell in todo or cell.block in blocks}
-        cells = _with_files(cells, wanted, progress)
+        cells = with_files(cells, wanted, progress)
         with measuring():
             run_cells(cells, session, rules)
     if study.disk_bytes is not None:
@@ -189,7 +191,7 @@ def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgr
     return knee
 
 
-def _with_files(cells: Sequence[Cell], wanted: Collection[str], progress: StudyProgress) -> list[Cell]:
+def with_files(cells: Sequence[Cell], wanted: Collection[str], progress: StudyProgress) -> list[Cell]:
     """The cells, the files of those wanted made if they are not there; where one cannot be made, its cells say so."""
     found = {cell.subject.artifact.sha256: cell.subject for cell in cells}
     for sha256 in wanted:
@@ -207,12 +209,13 @@ def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: 
 
 def show(dataset: Dataset, *, json: bool) -> None:
     """Print results, costs and scores before profiles: as tables, or as one list of JSON."""
-    found, times = rows(dataset), profiles(dataset)
+    found, times, able = rows(dataset), profiles(dataset), capability(dataset)
     if json:
-        print_json([*found, *times])
+        print_json([*found, *times, *([able] if able.says_more else [])])
         return
     if found or not times:
         print_rows(found)
+    print_capability(able)
     if found and times:
         click.echo()
     print_shares(times)

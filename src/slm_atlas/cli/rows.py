@@ -10,7 +10,6 @@ import click
 from slm_atlas.cli.output import print_table, say, with_interval
 from slm_atlas.cli.sustained_rows import print_sustained
 from slm_atlas.insights.frame import Dataset, Row
-from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
 from slm_atlas.units import format_bytes, format_count, format_rate
 
@@ -23,7 +22,6 @@ def print_rows(found: Sequence[Row]) -> None:
     print_table(columns, [[line[name] for name in columns] for line in lines], right=set(columns) - set(words))
     print_memory(found)
     print_sustained(found)
-    print_scores(found)
     if any(estimate.low is not None for row in found for estimate in _estimates(row)):
         say("[low, high] are 95 % intervals: of the median over runs for costs, over items for scores.")
     for line in dict.fromkeys(_losses(row) for row in found if row.losses):
@@ -34,21 +32,6 @@ def print_rows(found: Sequence[Row]) -> None:
 
 def _losses(row: Row) -> str:
     return f"{row.name} {row.quantization} was requantized: its weights have the losses of {' and '.join(row.losses)}."
-
-
-def print_scores(found: Sequence[Row]) -> None:
-    """What each model scored, a task a line in the order they were first run, beside what guessing gives."""
-    scored = list({(row.artifact, row.host): row for row in found if row.scores}.values())
-    if not scored:
-        return
-    click.echo()
-    known = {task: score for row in scored for task, score in row.scores.items()}
-    lines = [
-        [task, *(_score(row.scores[task]) if task in row.scores else None for row in scored), _chance(score)]
-        for task, score in known.items()
-    ]
-    models = [f"{row.name} {row.quantization}" for row in scored]
-    print_table(["Task", *models, "Guessing"], lines, right={*models, "Guessing"})
 
 
 MEMORY = {
@@ -129,20 +112,6 @@ def _rate(estimate: Estimate | None) -> str | None:
 
 def _seconds(estimate: Estimate | None) -> str | None:
     return None if estimate is None else with_interval(estimate, "{:.3g}".format) + " s"
-
-
-def _score(score: Score) -> str:
-    if score.is_share:
-        return _percent(score.estimate)
-    return f"{with_interval(score.estimate, '{:.3g}'.format)} {score.metric.replace('_', ' ')}"
-
-
-def _chance(score: Score) -> str | None:
-    return None if score.chance is None else f"{score.chance:.0%}"
-
-
-def _percent(estimate: Estimate) -> str:
-    return with_interval(estimate, "{:.0%}".format)
 
 
 def _bytes(estimate: Estimate | None) -> str | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -16,6 +15,7 @@ import msgspec
 from slm_atlas.engines import Engine, LoadReport, LoadSettings, Work
 from slm_atlas.errors import EngineRefused, MissingExtra, UserError
 from slm_atlas.evals.answers import Answers
+from slm_atlas.evals.broken import choices_of, fault
 from slm_atlas.evals.fingerprint import task_fingerprint
 from slm_atlas.evals.results import prompts_hash, samples_of
 from slm_atlas.evals.shots import ShotsOrder, fix_shots
@@ -52,6 +52,8 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """Prompts that lost their beginning, being longer than the context."""
     spanned: int
     """Contexts whose last token reached into a continuation; see `tokens.Encoder.split`."""
+    items: int
+    """Items the task has, whatever the limit."""
 
 
 def check_installed() -> None:
@@ -104,8 +106,9 @@ def evaluate_task(
         loaded = engine.load(load)
         tokens = call_tokens(loaded.model_params)
         lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
-        samples, asked = _evaluate(lm, suite, chosen, limit, data, shots_order)
-    _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
+        samples, asked, items = _evaluate(lm, suite, chosen, limit, data, shots_order)
+    if (broken := fault(choices_of(samples))) is not None:
+        raise EngineRefused(f"the run is broken: {broken}")
     return TaskResult(
         task=task,
         task_version=fingerprint.version,
@@ -117,6 +120,7 @@ def evaluate_task(
         reused=lm.reused,
         truncated=lm.truncated,
         spanned=lm.spanned,
+        items=items,
     )
 
 
@@ -134,8 +138,8 @@ def work_notes(work: Work) -> dict[str, float]:
 
 def _evaluate(
     lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
-) -> tuple[list[Sample], str]:
-    """The samples of what lm-eval logs of each item, and the hash of what was asked."""
+) -> tuple[list[Sample], str, int]:
+    """The samples of what lm-eval logs of each item, the hash of what was asked, and how many items there are."""
     with _quiet():
         from lm_eval.evaluator import evaluate
 
@@ -145,7 +149,8 @@ def _evaluate(
         if shots_order is ShotsOrder.FIXED:
             for built in tasks.values():
                 fix_shots(built)
-        chosen = first_items({name: len(built.eval_docs) for name, built in tasks.items()}, limit)
+        sizes = {name: len(built.eval_docs) for name, built in tasks.items()}
+        chosen = first_items(sizes, limit)
         kept: dict[str, ConfigurableTask] = {name: tasks[name] for name in chosen}
         found = evaluate(
             lm=lm,
@@ -155,7 +160,7 @@ def _evaluate(
             confirm_run_unsafe_code=True,
         )
     asked = prompts_hash(instance for built in kept.values() for instance in built.instances)
-    return samples_of(task, kept, found["samples"]), asked
+    return samples_of(task, kept, found["samples"]), asked, sum(sizes.values())
 
 
 @contextlib.contextmanager
@@ -216,11 +221,3 @@ def _refuse_untrained(path: str, task: SuiteTask) -> None:
     trained = header.metadata.get(f"{header.architecture}.context_length")
     if isinstance(trained, int) and trained < task.length:
         raise EngineRefused(f"the model was trained on {trained:,} tokens of context; the task needs {task.length:,}")
-
-
-def _refuse_void(logprobs: Sequence[float]) -> None:
-    """Refuse scores that say nothing: an engine that gives no log probabilities would seem to score by exact chance."""
-    if not all(map(math.isfinite, logprobs)):
-        raise EngineRefused("the engine gave log probabilities that are not numbers")
-    if len(logprobs) > 1 and len(set(logprobs)) == 1:
-        raise EngineRefused(f"all {len(logprobs)} log probabilities are {logprobs[0]:g}: the engine does not score")

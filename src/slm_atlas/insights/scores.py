@@ -36,6 +36,12 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """What guessing scores; None where guessing has no meaning, or the study did not say."""
     others: dict[str, Estimate] = {}
     """The task's other metrics."""
+    base: str = ""
+    """lm-eval's name of the task, whatever its worked examples; empty for what is our own."""
+    shots: int = 0
+    """Worked examples before a question."""
+    corrected: Estimate | None = None
+    """The score on the scale where guessing is 0 and all right is 1; None where guessing has no meaning."""
 
     @property
     def comparable(self) -> bool:
@@ -58,7 +64,17 @@ def score(run: Run, samples: Sequence[Sample]) -> Score | None:
     estimate = found.pop(main)
     task, suite = str(run.settings["task"]), str(run.settings.get("suite", ""))
     chance = run.settings.get("chance")
-    return Score(task=task, suite=suite, metric=main, estimate=estimate, chance=chance, others=found)
+    return Score(
+        task=task,
+        suite=suite,
+        metric=main,
+        estimate=estimate,
+        chance=chance,
+        others=found,
+        base=str(run.settings.get("lm_eval_task", "")),
+        shots=int(run.settings.get("shots", 0)),
+        corrected=None if chance is None or main in UNITS else stats.chance_corrected(estimate, chance),
+    )
 
 
 def _estimate(metric: str, samples: Sequence[Sample]) -> Estimate:

@@ -19,6 +19,7 @@ from slm_atlas.advisor.candidates import candidates, main_machine
 from slm_atlas.advisor.recommend import Candidate
 from slm_atlas.errors import UserError
 from slm_atlas.insights import frame
+from slm_atlas.insights.capability import Capability, capability
 from slm_atlas.insights.claims import Data, Evidence, Finding, Verdict, all_claims, findings
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.profiles import Profile, profiles
@@ -27,10 +28,12 @@ from slm_atlas.report.contexts import context_figure, context_table
 from slm_atlas.report.entities import listings
 from slm_atlas.report.figures import Figure, figures
 from slm_atlas.report.files import PNG_SCALE, write
+from slm_atlas.report.learning_figure import learning_figure
 from slm_atlas.report.models import RUN_COLUMNS, entries
 from slm_atlas.report.paper_costs import paper_figure
 from slm_atlas.report.paper_quantization import quantization_figure
 from slm_atlas.report.pictures import pictures
+from slm_atlas.report.score_tables import score_tables
 from slm_atlas.report.sustained_figure import sustained_figure
 from slm_atlas.report.time_figures import profile_figures
 
@@ -52,9 +55,10 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         UserError: the folder cannot be written.
     """
     rows, times = frame.rows(dataset), profiles(dataset)
+    able = capability(dataset)
     single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
-    drawn = [*figures(rows), *filter(None, single), *profile_figures(times)]
-    page = _render(dataset, rows, times, drawn, title)
+    drawn = [*figures(rows), *filter(None, [learning_figure(able.learning), *single]), *profile_figures(times)]
+    page = _render(dataset, rows, times, able, drawn, title)
     try:
         for figure in drawn:
             picture = vl_convert.vegalite_to_svg(figure.exported())
@@ -81,7 +85,9 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
     return page
 
 
-def _render(dataset: Dataset, rows: list[frame.Row], times: list[Profile], drawn: list[Figure], title: str) -> str:
+def _render(
+    dataset: Dataset, rows: list[frame.Row], times: list[Profile], able: Capability, drawn: list[Figure], title: str
+) -> str:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
@@ -91,7 +97,9 @@ def _render(dataset: Dataset, rows: list[frame.Row], times: list[Profile], drawn
         places=_places(dataset, drawn),
         facts=overview.summary(dataset, rows, found),
         headlines=overview.headlines(rows),
-        more_tables=[table for table in (context_table(rows), tables.time_table(times)) if table.lines],
+        more_tables=[
+            table for table in (*score_tables(able), context_table(rows), tables.time_table(times)) if table.lines
+        ],
         findings=found,
         silent=[finding for finding in found if finding.lacking is not None],
         **_models(dataset, rows, choosable),

@@ -36,7 +36,7 @@ from slm_atlas.stats.hypotheses import (
     within,
 )
 from slm_atlas.stats.regression import Regression, determined, regress
-from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for
+from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for, mcnemar
 
 __all__ = [
     "LEVEL",
@@ -53,6 +53,7 @@ __all__ = [
     "determined",
     "half_width",
     "items_for",
+    "mcnemar",
     "mean_above",
     "mean_difference",
     "mean_estimate",

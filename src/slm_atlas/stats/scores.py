@@ -100,7 +100,7 @@ def compare(first: Sequence[float], second: Sequence[float], *, level: float = L
         )
     losses, gains = sum(one > other for one, other in pairs), sum(other > one for one, other in pairs)
     difference = _difference(losses, gains, len(pairs), level)
-    return Comparison(difference=difference, p_value=_mcnemar(losses, gains), only_first=losses, only_second=gains)
+    return Comparison(difference=difference, p_value=mcnemar(losses, gains), only_first=losses, only_second=gains)
 
 
 def _difference(losses: int, gains: int, n: int, level: float) -> Estimate:
@@ -114,10 +114,10 @@ def _difference(losses: int, gains: int, n: int, level: float) -> Estimate:
     return Estimate(value=(gains - losses) / n, low=low, high=high, n=n, method="paired, Agresti and Min")
 
 
-def _mcnemar(losses: int, gains: int) -> float:
+def mcnemar(losses: int, gains: int) -> float:
     """The exact two-sided p value that losses and gains are equally likely; 1 where there are none.
 
-    >>> _mcnemar(0, 5), _mcnemar(3, 3), _mcnemar(0, 0)
+    >>> mcnemar(0, 5), mcnemar(3, 3), mcnemar(0, 0)
     (0.0625, 1.0, 1.0)
     """
     differing = losses + gains

@@ -101,7 +101,8 @@ def _target(holder: Suite, task: SuiteTask, study: Study, data: Path | None) -> 
     context = max(study.eval_context, task.length or 0)
     folder = data if task.source is Source.LM_EVAL else None
     order = study.shots_order if task.shots else ShotsOrder.LM_EVAL
-    return EvalTarget(holder, task.name, context, study.limit, folder, order)
+    limit = study.limits.get(task.name, study.limit)
+    return EvalTarget(holder, task.name, context, limit, folder, order)
 
 
 def settings_of(target: EvalTarget) -> dict[str, Any]:

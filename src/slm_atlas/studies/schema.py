@@ -84,6 +84,8 @@ class Study(Struct, frozen=True):
     """Tokens of context in evaluations."""
     limit: Annotated[int, Meta(ge=1)] | None = None
     """Only the first items of each task; None: all."""
+    limits: dict[str, Annotated[int, Meta(ge=1)]] = {}
+    """Other limits for certain tasks, by name: how many items each gets of a budget."""
     shots: Annotated[int, Meta(ge=0)] | None = None
     """Worked examples before each question, of all tasks of lm-eval's; None: each task's own number."""
     data: str | None = None
