@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Worked examples: lm-eval's own for each question, or the same for all (fastest).",
 )
+@click.option(
+    "--compute",
+    type=click.Choice(["native", "bf16", "f16", "auto"]),
+    default="native",
+    show_default=True,
+    help="Compute weights as stored, or in a 16-bit copy: other roundings, often faster; auto times them.",
+)
 @engine_option
 @retry_option
 @json_option
@@ -47,6 +54,7 @@ def command(
     data: str | None,
     allow_code: bool,
     shots_order: str,
+    compute: str,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -63,7 +71,7 @@ def command(
     row is checked.
     """
     from slm_atlas import catalog
-    from slm_atlas.evals import ShotsOrder, suite
+    from slm_atlas.evals import Compute, ShotsOrder, suite
     from slm_atlas.models.fetch import is_forged
     from slm_atlas.studies import Study, StudyModel
 
@@ -84,6 +92,7 @@ def command(
         data=data,
         allow_code=allow_code,
         shots_order=ShotsOrder(shots_order),
+        compute=Compute(compute),
     )
     _say_what_is_left_out(study)
     dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)

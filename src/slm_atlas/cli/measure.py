@@ -18,6 +18,7 @@ from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
 from slm_atlas.errors import EngineError, Outcome, UnusableModel
+from slm_atlas.evals import Compute
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
 from slm_atlas.models.target import engine_for
@@ -41,8 +42,10 @@ from slm_atlas.studies import (
     measuring,
     plan,
     prepare_if_usable,
+    probed_choice,
     probed_knee,
     run_cells,
+    with_known_choice,
 )
 from slm_atlas.studies.blocks import is_repeat
 from slm_atlas.units import format_seconds
@@ -78,6 +81,7 @@ def planned(study: Study, store: Store, asked: str | None, progress: StudyProgre
     host, subjects = describe_host(), _subjects(study.models, engine, progress)
     if study.knee:
         subjects = [s._replace(knee=known_knee(s, study.bench, store, host, info.text)) for s in subjects]
+    subjects = [with_known_choice(subject, study, host, info) for subject in subjects]
     return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
 
 
@@ -140,6 +144,7 @@ def _run_part(
     found = planned(study, store, engine, progress)
     if not where and all(subject.problem for subject in found.subjects):
         raise UnusableModel(str(found.subjects[0].problem))
+    found = _with_choices(study, found, progress)
     cells, session, subjects = _with_knees(study, found, progress)
     rules = Rules(retry_failed, study.precision, study.budget_s, study.repeat)
     todo = agenda(cells, store, rules).outstanding()
@@ -171,6 +176,34 @@ def _with_knees(study: Study, found: Planned, progress: StudyProgress) -> Planne
             knee = subject.knee if subject.problem else subject.knee or _knee(subject, study, session, progress)
             subjects.append(subject._replace(knee=knee))
     return Planned(plan(study, subjects, session.host, session.engine), session, subjects)
+
+
+def _with_choices(study: Study, found: Planned, progress: StudyProgress) -> Planned:
+    """The study planned anew with the precision of each model's evaluations, where that is probed and not known yet."""
+    if study.compute is not Compute.AUTO:
+        return found
+    session, subjects = found.session, []
+    for planned_subject in found.subjects:
+        subject = planned_subject
+        if subject.choice is None and not subject.problem:
+            with measuring():
+                subject = _chosen(subject, session, progress)
+        if subject.choice is not None:
+            progress.say(f"{subject.label}: {subject.choice.words}.")
+        subjects.append(subject)
+    return Planned(plan(study, subjects, session.host, session.engine), session, subjects)
+
+
+def _chosen(subject: Subject, session: Session, progress: StudyProgress) -> Subject:
+    """The model with its precision; without one where its engine died of the probe, as its runs will record."""
+    progress.preparing(f"{subject.label}: in which precision")
+    there = ensure_if_usable(subject, on_progress=partial(progress.preparing, subject.label))
+    if there.problem:
+        return there
+    try:
+        return there._replace(choice=probed_choice(there, session.host, session.engine))
+    except EngineError:
+        return there
 
 
 def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgress) -> Knee | None:

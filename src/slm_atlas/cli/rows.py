@@ -38,7 +38,7 @@ def _losses(row: Row) -> str:
 
 def print_scores(found: Sequence[Row]) -> None:
     """What each model scored, a task a line in the order they were first run, beside what guessing gives."""
-    scored = list({(row.artifact, row.host): row for row in found if row.scores}.values())
+    scored = list({(row.artifact, row.host, row.compute): row for row in found if row.scores}.values())
     if not scored:
         return
     click.echo()
@@ -47,7 +47,7 @@ def print_scores(found: Sequence[Row]) -> None:
         [task, *(_score(row.scores[task]) if task in row.scores else None for row in scored), _chance(score)]
         for task, score in known.items()
     ]
-    models = [f"{row.name} {row.quantization}" for row in scored]
+    models = [f"{row.name} {row.quantization}" + (f" in {row.compute}" if row.compute else "") for row in scored]
     print_table(["Task", *models, "Guessing"], lines, right={*models, "Guessing"})
 
 
@@ -92,7 +92,7 @@ def differences(found: Sequence[Row]) -> list[str | None]:
 
 def _facts(row: Row) -> dict[str, object]:
     engine, _, build = row.engine.partition(" | ")
-    return {"engine": engine, engine: build, "machine": row.host, **row.settings}
+    return {"engine": engine, engine: build, "machine": row.host, "compute": row.compute, **row.settings}
 
 
 def _estimates(row: Row) -> list[Estimate]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from slm_atlas import home
 from slm_atlas.errors import UserError
-from slm_atlas.evals import ShotsOrder, Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
+from slm_atlas.evals import Compute, ShotsOrder, Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals.data import missing
 from slm_atlas.evals.definitions import lm_eval_version
@@ -30,6 +30,8 @@ class EvalTarget(NamedTuple):
     """Folder of rows; None: the Hub, or none is needed."""
     shots_order: ShotsOrder
     """How worked examples are chosen, where there are any."""
+    compute: Compute = Compute.NATIVE
+    """In which precision the weights are computed; never `AUTO`."""
 
 
 class Selection(NamedTuple):
@@ -133,6 +135,12 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
         "items": fingerprint.items,
         "shots_order": str(target.shots_order),
     }
+
+
+def in_precision(target: EvalTarget, settings: dict[str, Any], compute: Compute) -> tuple[EvalTarget, dict[str, Any]]:
+    """The same evaluation in a precision; natively its settings are what older versions stored, too."""
+    changed = {} if compute is Compute.NATIVE else {"compute": str(compute)}
+    return target._replace(compute=compute), settings | changed
 
 
 def _origin(task: SuiteTask, target: EvalTarget) -> str:

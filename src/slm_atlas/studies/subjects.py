@@ -16,6 +16,7 @@ from slm_atlas import catalog
 from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.bench import Knee, Work
 from slm_atlas.errors import UnusableModel, UserError
+from slm_atlas.evals import Choice
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
 from slm_atlas.models.built import build
 from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
@@ -54,6 +55,8 @@ class Subject(NamedTuple):
     """What the study calls it, and what it is evaluated on."""
     knee: Knee | None = None
     """How many threads it is measured with, where that was looked for."""
+    choice: Choice | None = None
+    """In which precision it is evaluated, where that was probed."""
     problem: str | None = None
     """Why there is no such file, in words: each of its runs is stored as refused."""
 
