@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,8 +78,8 @@ def test_a_choice_is_known_for_the_same_file_machine_and_engine_alone() -> None:
     choice = chosen({NATIVE: "100", F16: "40"})
     keep_choice(choice, "ab" * 32, "host", "fake 1")
     assert known_choice("ab" * 32, "host", "fake 1") == choice
-    others: Iterator[Choice | None] = map(known_choice, ("cd" * 32, "ab" * 32, "ab" * 32), "hxh", ("fake 1",) * 3)
-    assert list(others) == [None] * 3
+    others = [("cd" * 32, "host", "fake 1"), ("ab" * 32, "other", "fake 1"), ("ab" * 32, "host", "fake 2")]
+    assert [known_choice(*other) for other in others] == [None] * 3
 
 
 def test_natively_the_file_itself_is_computed(tiny_model: Path) -> None:

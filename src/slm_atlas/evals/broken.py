@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
+
+from slm_atlas.store.records import Sample
 
 MIN_ITEMS = 20
 """Fewer items prove no fault: a model may answer a few alike by chance."""
@@ -23,6 +25,17 @@ class Choice(msgspec.Struct, frozen=True):
     def chosen(self) -> int:
         """The first of the best."""
         return self.scores.index(max(self.scores))
+
+
+def choices_of(samples: Iterable[Sample]) -> list[Choice]:
+    """The items of a multiple-choice task among samples, by their plain log-likelihoods; others are left out."""
+    found = []
+    for sample in samples:
+        detail = sample.detail or {}
+        target = str(detail.get("target"))
+        if len(detail.get("logprobs", ())) > 1 and target.isdecimal():
+            found.append(Choice(scores=tuple(detail["logprobs"]), target=int(target)))
+    return found
 
 
 def fault(items: Sequence[Choice]) -> str | None:

@@ -16,6 +16,7 @@ import msgspec
 from slm_atlas.engines import Engine, LoadReport, LoadSettings, Work
 from slm_atlas.errors import EngineRefused, MissingExtra, UserError
 from slm_atlas.evals.answers import Answers
+from slm_atlas.evals.broken import choices_of, fault
 from slm_atlas.evals.fingerprint import task_fingerprint
 from slm_atlas.evals.results import prompts_hash, samples_of
 from slm_atlas.evals.shots import ShotsOrder, fix_shots
@@ -26,7 +27,11 @@ from slm_atlas.store.records import Sample
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
-    from slm_atlas.evals.lm import EngineLM, OnProgress
+    from slm_atlas.evals.kept import KeepingLM, OnProgress
+
+
+HANDED_OVER = ("hf", "completions")
+"""Engines that are lm-eval's own models."""
 
 
 class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,16 +101,15 @@ def evaluate_task(
     """
     chosen = suite.task(task)
     check_installed()
-    from slm_atlas.evals.lm import EngineLM, call_tokens
-
     fingerprint = task_fingerprint(suite, task, data)
     _refuse_untrained(load.path, chosen)
     with _leave_for_code(chosen, allowed=allow_code):
         loaded = engine.load(load)
-        tokens = call_tokens(loaded.model_params)
-        lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
+        lm = _model(engine, loaded, answers, on_progress)
         samples, asked = _evaluate(lm, suite, chosen, limit, data, shots_order)
     _refuse_void([logprob for sample in samples for logprob in (sample.detail or {}).get("logprobs", ())])
+    if engine.describe().name in HANDED_OVER and (broken := fault(choices_of(samples))) is not None:
+        raise EngineRefused(broken)
     return TaskResult(
         task=task,
         task_version=fingerprint.version,
@@ -118,6 +122,20 @@ def evaluate_task(
         truncated=lm.truncated,
         spanned=lm.spanned,
     )
+
+
+def _model(
+    engine: Engine, loaded: LoadReport, answers: Answers | None, on_progress: OnProgress | None
+) -> KeepingLM:
+    """The model side of lm-eval for an engine."""
+    if engine.describe().name in HANDED_OVER:
+        from slm_atlas.evals.handed_over import HandedOverLM
+
+        return HandedOverLM(engine, answers=answers, on_progress=on_progress)
+    from slm_atlas.evals.lm import EngineLM, call_tokens
+
+    tokens = call_tokens(loaded.model_params)
+    return EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
 
 
 def work_notes(work: Work) -> dict[str, float]:
@@ -133,7 +151,7 @@ def work_notes(work: Work) -> dict[str, float]:
 
 
 def _evaluate(
-    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
+    lm: KeepingLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
 ) -> tuple[list[Sample], str]:
     """The samples of what lm-eval logs of each item, and the hash of what was asked."""
     with _quiet():

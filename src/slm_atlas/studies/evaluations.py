@@ -30,6 +30,8 @@ class EvalTarget(NamedTuple):
     """Folder of rows; None: the Hub, or none is needed."""
     shots_order: ShotsOrder
     """How worked examples are chosen, where there are any."""
+    tokenizer: str | None = None
+    """The tokenizer of a model behind a server."""
     compute: Compute = Compute.NATIVE
     """In which precision the weights are computed; never `AUTO`."""
 
@@ -103,7 +105,7 @@ def _target(holder: Suite, task: SuiteTask, study: Study, data: Path | None) -> 
     context = max(study.eval_context, task.length or 0)
     folder = data if task.source is Source.LM_EVAL else None
     order = study.shots_order if task.shots else ShotsOrder.LM_EVAL
-    return EvalTarget(holder, task.name, context, study.limit, folder, order)
+    return EvalTarget(holder, task.name, context, study.limit, folder, order, study.tokenizer)
 
 
 def settings_of(target: EvalTarget) -> dict[str, Any]:
@@ -113,7 +115,8 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
     """
     task, fingerprint = target.suite.task(target.task), task_fingerprint(target.suite, target.task, target.data)
     bundled = task.source is Source.BUNDLED
-    settings = {
+    tokenizer = {} if target.tokenizer is None else {"tokenizer": target.tokenizer}
+    settings = tokenizer | {
         "suite": "lm-eval" if task.source is Source.LM_EVAL else target.suite.name,
         "task": target.task,
         "context": target.context,

@@ -95,6 +95,8 @@ def _check_ignored(study: Study, engine: EngineInfo) -> None:
         raise UserError("A server does not tell where the time goes.", f"slm bench {study.models[0].model}")
     if study.compute is not Compute.NATIVE and engine.name not in ("llamacpp", "fake"):
         raise UserError(f"--compute means nothing to the engine {engine.name}.", "leave --compute out")
+    if study.tokenizer is not None and engine.name != "completions":
+        raise UserError(f"--tokenizer means nothing to the engine {engine.name}.", "leave --tokenizer out")
     default, arms = BenchSettings(), study.arms()
     for name in IGNORED.get(engine.name, ()):
         if any(getattr(arm, name) != getattr(default, name) for arm in arms):

@@ -328,7 +328,7 @@ def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
     path = cell.subject.path
     if target.compute is not Compute.NATIVE:
         path = weights(Path(path), target.compute, engine=session.engine.name)
-    load = LoadSettings(path=str(path), context=target.context)
+    load = LoadSettings(path=str(path), context=target.context, tokenizer=target.tokenizer)
     with Worker(session.engine.name, deadline_s=EVAL_DEADLINE_S) as worker:
         found = evaluate_task(
             worker,

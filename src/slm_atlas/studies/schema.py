@@ -92,6 +92,8 @@ class Study(Struct, frozen=True):
     """Evaluate coding tasks, too: they run what the model writes, in a sandbox."""
     shots_order: ShotsOrder = ShotsOrder.LM_EVAL
     """How worked examples are chosen."""
+    tokenizer: str | None = None
+    """For log probabilities from a server: the folder, or the Hub's name, of the model's tokenizer."""
     compute: Compute = Compute.NATIVE
     """In which precision evaluations compute the weights."""
 
