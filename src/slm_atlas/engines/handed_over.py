@@ -150,7 +150,7 @@ class Completions(HandedOver):
                 max_length=settings.context,
                 max_retries=1,
                 timeout=TIMEOUT_S,
-                header={"Authorization": f"Bearer {key}"} if (key := os.environ.get(KEY_VARIABLE)) else {},
+                header=_headers(),
             )
         return LoadReport(
             load_s=0.0,
@@ -167,8 +167,14 @@ class Completions(HandedOver):
     def ask(self, requests: Sequence[Request]) -> list[Reply]:
         """As of any; log probabilities need a tokenizer, which tells where in the answer a continuation begins."""
         if self._lm is not None and self._lm.tokenizer is None and requests[0].kind != "generate_until":
-            raise EngineRefused("log probabilities from a server need the model's tokenizer: --tokenizer DIR or OWNER/REPO")
+            raise EngineRefused("log probabilities from a server need the model's tokenizer (--tokenizer DIR)")
         return super().ask(requests)
+
+
+def _headers() -> dict[str, str]:
+    """With the server's own key, where there is one; never empty, since lm-eval then sends the one for OpenAI."""
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    return {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
 
 
 def _version(package: str) -> str:
@@ -186,7 +192,5 @@ def _reasons() -> Iterator[None]:
     except EngineRefused:
         raise
     except Exception as error:  # the libraries' own, of every kind
-        cause = getattr(error, "last_attempt", None)  # tenacity wraps what a request raised
-        reason = cause.exception() if cause is not None else error
-        lines = str(reason).strip().splitlines() or [type(reason).__name__]
-        raise EngineRefused(f"lm-eval's model gave up: {type(reason).__name__}: {lines[0][:300]}") from error
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        raise EngineRefused(f"lm-eval's model gave up: {type(error).__name__}: {first}") from error
