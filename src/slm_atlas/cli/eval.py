@@ -67,7 +67,7 @@ def command(
     on any task of lm-eval's. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated
     before is not evaluated again.
 
-    Models of lm-eval's own answer with --engine hf (MODEL is transformers:FOLDER, hf:OWNER/REPO or a GGUF file), and for
+    lm-eval's own models answer with --engine hf (MODEL is transformers:FOLDER, hf:OWNER/REPO or a GGUF file), and for
     endpoint:NAME@URL, a server. From a server, tasks of choices need the model's --tokenizer, and a server that gives
     the log probabilities of a prompt; a run in which they say nothing is refused as broken.
 

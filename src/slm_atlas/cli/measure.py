@@ -211,7 +211,8 @@ def _chosen(subject: Subject, session: Session, progress: StudyProgress) -> Subj
         return there
     try:
         return there._replace(choice=probed_choice(there, session.host, session.engine))
-    except EngineError:
+    except (EngineError, UnusableModel) as error:
+        progress.say(f"{subject.label}: computed as stored, since nothing else could be timed: {error}")
         return there
 
 

@@ -3,8 +3,8 @@
 A token is a byte. The next token is a fixed function of the last one, so that what is likely, greedy and generated can
 be said in advance; the clock is simulated, so that times are exact. The path says how it behaves: `fake:ok`,
 `fake:refuse`, `fake:abort` (the process dies at the first prefill or answer, or in the middle of a file it writes),
-`fake:hang` (none of these ever ends), `fake:noprofile` (nodes cannot be timed), `fake:slow` (an answer takes a while, and
-is asked for a little at a time).
+`fake:hang` (none of these ever ends), `fake:noprofile` (nodes cannot be timed), `fake:slow` (answers take a while, and
+few are asked for at once).
 """
 
 from __future__ import annotations

@@ -159,7 +159,8 @@ class Done(Struct, frozen=True, tag=True):
 
 Reply = Done | Refused
 Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | ServerReport | Response
-Result = Report | Scores | Generations | list[base.Reply] | list[int] | list[list[int]] | list[float] | float | str | None
+Told = Scores | Generations | list[base.Reply]
+Result = Report | Told | list[int] | list[list[int]] | list[float] | float | str | None
 
 _LENGTH_BYTES = 8
 

@@ -50,7 +50,11 @@ ENGINES = ("llamacpp", "transformers", "endpoint", "hf", "completions", "fake")
 LOG_TAIL_LINES = 20
 """Lines of the engine's log kept with a failure."""
 _TORCH = {"torch": "transformers", "transformers": "transformers"}
-_NEEDED = {"transformers": _TORCH, "hf": {"lm_eval": "eval", **_TORCH}, "completions": {"lm_eval": "eval", "tenacity": "endpoint"}}
+_NEEDED = {
+    "transformers": _TORCH,
+    "hf": {"lm_eval": "eval", **_TORCH},
+    "completions": {"lm_eval": "eval", "tenacity": "endpoint"},
+}
 """The modules that an engine needs, and the extras that bring them."""
 _T = TypeVar("_T")
 

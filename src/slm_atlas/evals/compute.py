@@ -66,12 +66,13 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         'computed in f16 (512 tokens take 550 ms native, 275 ms in f16)'
         """
         times = [
-            f"{format_seconds(seconds)} {compute if compute is Compute.NATIVE else f'in {compute}'}"
+            format_seconds(seconds) + (" native" if compute is Compute.NATIVE else f" in {compute}")
             for compute, seconds in medians(self.prefill_s).items()
         ]
         reasons = [f"{compute} left out: {cause}" for compute, cause in self.failed.items()]
         how = "as stored" if self.compute is Compute.NATIVE else f"in {self.compute}"
-        return f"computed {how} ({'; '.join([f'{TOKENS} tokens take {", ".join(times)}', *reasons])})"
+        told = "; ".join([f"{TOKENS} tokens take {', '.join(times)}", *reasons])
+        return f"computed {how} ({told})"
 
 
 def medians(prefill_s: Mapping[Compute, list[float]]) -> dict[Compute, float]:

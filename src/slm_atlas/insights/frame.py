@@ -114,7 +114,7 @@ class Row(Struct, frozen=True):
     requantized_from: str | None = None
     """The labels its weights had before, one after the other; None: it was not made from another file here."""
     compute: str | None = None
-    """The precision of the copy its scores were computed with; None: the file as it is stored."""
+    """The precision its scores were computed in; None: as the file is stored."""
 
     @property
     def model(self) -> str:
@@ -153,7 +153,7 @@ def rows(dataset: Dataset) -> list[Row]:
     return sorted(found, key=_order)
 
 
-def _order(row: Row) -> tuple[object, ...]:
+def _order(row: Row) -> tuple[int, str, str, str, str, int]:
     return (row.params or 0, row.name, row.quantization, row.compute or "", row.host, row.n_runs)
 
 
@@ -167,11 +167,19 @@ def _grouped(runs: Iterable[Run]) -> tuple[_Costs, _Evals]:
     evals: _Evals = defaultdict(list)
     for run in runs:
         if run.kind is RunKind.EVAL:
-            evals[run.artifact, run.host, run.settings.get("compute")].append(run)
+            evals[run.artifact, run.host, _precision(run)].append(run)
         elif run.kind is RunKind.BENCH:
             key = msgspec.json.encode(shape(run.settings), order="sorted")
             costs[run.artifact, run.host, run.engine, key].append(run)
     return costs, evals
+
+
+def _precision(run: Run) -> str | None:
+    """The precision a capability run was computed in; None: as the file is stored."""
+    if run.engine.startswith("hf |"):
+        return run.engine.split(" | ")[-1].partition(",")[0]
+    compute = run.settings.get("compute")
+    return None if compute is None else str(compute)
 
 
 def _row(

@@ -119,7 +119,8 @@ def labels(rows: Sequence[Labelled]) -> list[str]:
     )
     for additions in apart:
         count = Counter(names)
-        names = [f"{name} {more}".strip() if count[name] > 1 else name for name, more in zip(names, additions, strict=True)]
+        both = zip(names, additions, strict=True)
+        names = [f"{name} {more}".strip() if count[name] > 1 else name for name, more in both]
     return names
 
 

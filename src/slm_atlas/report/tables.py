@@ -155,7 +155,8 @@ def score_table(rows: Sequence[Row]) -> Table:
     tasks = sorted(
         {task for row in rows for task in row.scores} | {f.task for row in rows for f in row.failures if f.task}
     )
-    files = list({(row.artifact, row.host, row.compute): row for row in rows if not row.forged}.values()) if tasks else []
+    real = [row for row in rows if not row.forged] if tasks else []
+    files = list({(row.artifact, row.host, row.compute): row for row in real}.values())
     columns = ["Model", "Parameters", "Quantization", *(task.replace("_", " ") for task in tasks)]
     lines = [
         [*_identity(row, label), *(_score(row, task) for task in tasks)]

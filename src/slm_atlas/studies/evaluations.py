@@ -115,7 +115,7 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
     """
     task, fingerprint = target.suite.task(target.task), task_fingerprint(target.suite, target.task, target.data)
     bundled = task.source is Source.BUNDLED
-    tokenizer = {} if target.tokenizer is None else {"tokenizer": target.tokenizer}
+    tokenizer: dict[str, Any] = {} if target.tokenizer is None else {"tokenizer": target.tokenizer}
     settings = tokenizer | {
         "suite": "lm-eval" if task.source is Source.LM_EVAL else target.suite.name,
         "task": target.task,
