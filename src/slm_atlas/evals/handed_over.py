@@ -6,18 +6,21 @@ sees one call at a time, so a call's prompts are those it batches.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from slm_atlas.engines import Engine
+from slm_atlas.engines import Engine, Work
 from slm_atlas.engines.base import Reply, Request
 from slm_atlas.evals.answers import Answer, Answers
 from slm_atlas.evals.kept import KeepingLM, OnProgress
 
 CALL = 32
 """Requests of a call: a few batches, so that a killed run loses little and little time goes into padding."""
+GENERATING = 8
+"""Requests of a call that generates: one takes a server a minute where it is slow."""
 
 
 class HandedOverLM(KeepingLM):
@@ -64,12 +67,12 @@ class HandedOverLM(KeepingLM):
         # Longest first, as lm-eval sorts them, so that what a call batches is of about one length.
         places = [place for place in range(len(requests)) if place not in known]
         places.sort(key=lambda place: -len(str(requests[place].args[0])))
-        for start in range(0, len(places), CALL):
-            call = places[start : start + CALL]
+        size = GENERATING if kind == "generate_until" else CALL
+        for start in range(0, len(places), size):
+            call, began = places[start : start + size], time.perf_counter()
             replies = self._engine.ask([Request(kind=kind, arguments=list(requests[place].args)) for place in call])
-            fresh = {
-                place: _answer(requests[place], reply) for place, reply in zip(call, replies, strict=True)
-            }
+            self.work += Work(compute_s=time.perf_counter() - began)
+            fresh = {place: _answer(requests[place], reply) for place, reply in zip(call, replies, strict=True)}
             self._keep(kind, requests, fresh, known)
         return self._finish(kind, requests, known)
 

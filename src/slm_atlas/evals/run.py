@@ -139,8 +139,13 @@ def _model(
 
 
 def work_notes(work: Work) -> dict[str, float]:
-    """What a run's record says of what the engine did: tokens asked and computed, seconds, tokens a second."""
+    """What a run's record says of what the engine did: tokens asked and computed, seconds, tokens a second.
+
+    An engine that answers without counting tokens has seconds alone.
+    """
     elapsed = work.compute_s + work.other_s
+    if elapsed and not work.asked:
+        return {"compute_s": work.compute_s, "other_s": work.other_s}
     return {
         "tokens_asked": work.asked,
         "tokens_computed": work.computed,
