@@ -45,7 +45,7 @@ def test_what_is_none_is_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder"):
         locate_folder(f"transformers:{tmp_path / 'absent'}")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(UnusableModel, match="config.json and weights"):
+    with pytest.raises(UnusableModel, match=r"config\.json and weights"):
         locate_folder(str(folder))
     (folder / "config.json").write_text("[")
     with pytest.raises(UnusableModel, match="cannot be read"):

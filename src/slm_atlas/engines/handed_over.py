@@ -59,7 +59,7 @@ class HandedOver(Partial):
         with _reasons():
             return [int(token) for token in self._lm.tok_encode(text)]
 
-    def _reply(self, request: Request, answer: Any) -> Reply:
+    def _reply(self, request: Request, answer: Any) -> Reply:  # noqa: ANN401  (of each kind another)
         if request.kind == "generate_until":
             return Reply(tokens=self._count(answer), text=answer)
         if request.kind == "loglikelihood_rolling":
@@ -101,9 +101,7 @@ class HuggingFace(HandedOver):
         with _reasons():
             from lm_eval.models.huggingface import HFLM
 
-            self._lm = HFLM(
-                **whole, device="cpu", dtype=DTYPE, batch_size=BATCH_SIZE, max_length=settings.context
-            )
+            self._lm = HFLM(**whole, device="cpu", dtype=DTYPE, batch_size=BATCH_SIZE, max_length=settings.context)
             model = self._lm.model
             params = sum(parameter.numel() for parameter in model.parameters())
         return LoadReport(

@@ -124,9 +124,7 @@ def evaluate_task(
     )
 
 
-def _model(
-    engine: Engine, loaded: LoadReport, answers: Answers | None, on_progress: OnProgress | None
-) -> KeepingLM:
+def _model(engine: Engine, loaded: LoadReport, answers: Answers | None, on_progress: OnProgress | None) -> KeepingLM:
     """The model side of lm-eval for an engine."""
     if engine.describe().name in HANDED_OVER:
         from slm_atlas.evals.handed_over import HandedOverLM

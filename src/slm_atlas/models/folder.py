@@ -39,10 +39,7 @@ def locate_folder(model: str) -> Path:
         MissingExtra: `hf:` without the extra `hf`.
     """
     name = model.removeprefix(PREFIX)
-    if name.startswith("hf:"):
-        path = hub.snapshot(name.removeprefix("hf:"))
-    else:
-        path = Path(name).expanduser()
+    path = hub.snapshot(name.removeprefix("hf:")) if name.startswith("hf:") else Path(name).expanduser()
     if not path.is_dir():
         raise UserError(f"There is no folder {path}.", EXAMPLE)
     if not (path / "config.json").is_file() or not _files(path, _WEIGHTS):
