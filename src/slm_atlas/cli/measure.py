@@ -18,7 +18,8 @@ from slm_atlas.cli.progress import StudyProgress
 from slm_atlas.cli.rows import print_rows
 from slm_atlas.cli.score_rows import print_capability
 from slm_atlas.engines import Worker
-from slm_atlas.errors import EngineError, Outcome, UnusableModel
+from slm_atlas.errors import EngineError, Outcome, UnusableModel, UserError
+from slm_atlas.evals import Compute
 from slm_atlas.insights.capability import capability
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
@@ -43,8 +44,10 @@ from slm_atlas.studies import (
     measuring,
     plan,
     prepare_if_usable,
+    probed_choice,
     probed_knee,
     run_cells,
+    with_known_choice,
 )
 from slm_atlas.studies.blocks import is_repeat
 from slm_atlas.units import format_seconds
@@ -52,7 +55,7 @@ from slm_atlas.units import format_seconds
 engine_option = click.option(
     "--engine",
     show_default="what the models need",
-    help="Engine to run: llamacpp, transformers, endpoint; `fake` simulates one, for a try-out.",
+    help="Engine to run: llamacpp, transformers, endpoint, hf (evaluates alone); `fake` simulates one, for a try-out.",
 )
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what ended badly before.")
 
@@ -74,13 +77,23 @@ def planned(study: Study, store: Store, asked: str | None, progress: StudyProgre
     The engine is the one asked for, or the models' own.
     """
     check_threads(study)
-    engine = engine_for((model.model for model in study.models), asked)
+    engine = _engine(study, asked)
     with Worker(engine) as worker:
         info = worker.describe()
     host, subjects = describe_host(), _subjects(study.models, engine, progress)
     if study.knee:
         subjects = [s._replace(knee=known_knee(s, study.bench, store, host, info.text)) for s in subjects]
+    subjects = [with_known_choice(subject, study, host, info) for subject in subjects]
     return Planned(plan(study, subjects, host, info), Session(store, host, info, progress), subjects)
+
+
+def _engine(study: Study, asked: str | None) -> str:
+    """The engine asked for, or the models' own; that of a server evaluates through lm-eval's own model."""
+    engine = engine_for((model.model for model in study.models), asked)
+    costs = study.runs or study.profile_runs
+    if engine == "hf" and costs:
+        raise UserError("The engine hf evaluates, and measures no costs.", "slm eval MODEL --engine hf")
+    return "completions" if engine == "endpoint" and not costs else engine
 
 
 def _subjects(models: Sequence[StudyModel], engine: str, progress: StudyProgress) -> list[Subject]:
@@ -123,7 +136,7 @@ def run(study: Study, *, engine: str | None, retry_failed: bool = False) -> Data
     cells: list[Cell] = []
     asked: dict[str, Design] = {}
     with Store(home.store_path()) as store, StudyProgress() as progress:
-        check(study, engine_for((model.model for model in study.models), engine))
+        check(study, _engine(study, engine))
         parts = groups(study)
         for number, part in enumerate(parts, 1):
             where = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
@@ -142,6 +155,7 @@ def _run_part(
     found = planned(study, store, engine, progress)
     if not where and all(subject.problem for subject in found.subjects):
         raise UnusableModel(str(found.subjects[0].problem))
+    found = _with_choices(study, found, progress)
     cells, session, subjects = _with_knees(study, found, progress)
     rules = Rules(retry_failed, study.precision, study.budget_s, study.repeat)
     todo = agenda(cells, store, rules).outstanding()
@@ -173,6 +187,35 @@ def _with_knees(study: Study, found: Planned, progress: StudyProgress) -> Planne
             knee = subject.knee if subject.problem else subject.knee or _knee(subject, study, session, progress)
             subjects.append(subject._replace(knee=knee))
     return Planned(plan(study, subjects, session.host, session.engine), session, subjects)
+
+
+def _with_choices(study: Study, found: Planned, progress: StudyProgress) -> Planned:
+    """The study planned anew with the precision of each model's evaluations, where that is probed and not known yet."""
+    if study.compute is not Compute.AUTO:
+        return found
+    session, subjects = found.session, []
+    for planned_subject in found.subjects:
+        subject = planned_subject
+        if subject.choice is None and not subject.problem:
+            with measuring():
+                subject = _chosen(subject, session, progress)
+        if subject.choice is not None:
+            progress.say(f"{subject.label}: {subject.choice.words}.")
+        subjects.append(subject)
+    return Planned(plan(study, subjects, session.host, session.engine), session, subjects)
+
+
+def _chosen(subject: Subject, session: Session, progress: StudyProgress) -> Subject:
+    """The model with its precision; without one where its engine died of the probe, as its runs will record."""
+    progress.preparing(f"{subject.label}: in which precision")
+    there = ensure_if_usable(subject, on_progress=partial(progress.preparing, subject.label))
+    if there.problem:
+        return there
+    try:
+        return there._replace(choice=probed_choice(there, session.host, session.engine))
+    except (EngineError, UnusableModel) as error:
+        progress.say(f"{subject.label}: computed as stored, since nothing else could be timed: {error}")
+        return there
 
 
 def _knee(subject: Subject, study: Study, session: Session, progress: StudyProgress) -> Knee | None:

@@ -75,7 +75,7 @@ def differences(found: Sequence[Row]) -> list[str | None]:
 
 def _facts(row: Row) -> dict[str, object]:
     engine, _, build = row.engine.partition(" | ")
-    return {"engine": engine, engine: build, "machine": row.host, **row.settings}
+    return {"engine": engine, engine: build, "machine": row.host, "compute": row.compute, **row.settings}
 
 
 def _estimates(row: Row) -> list[Estimate]:

@@ -57,6 +57,8 @@ class LoadSettings(Struct, frozen=True):
     """Most sequences generated at once. Their caches come beside the one of `context`, when they are first needed."""
     sequences_bytes: int = 1 << 30
     """Most bytes that the caches of all sequences generated at once take: where more would, fewer run at once."""
+    tokenizer: str | None = None
+    """For a model behind a server: the folder, or the Hub's name, of its tokenizer; None: there is none at hand."""
     simulate: bool = False
     """Only reckon the cache and the compute buffer: the model cannot be run, and no weights are read or held."""
 
@@ -221,6 +223,28 @@ class Generations(Struct, frozen=True):
     """One a prompt, in order."""
     work: Work
     """What it took."""
+
+
+class Request(Struct, frozen=True):
+    """One of lm-eval's requests, for an engine that is a model of lm-eval's own."""
+
+    kind: str
+    """`loglikelihood`, `loglikelihood_rolling` or `generate_until`."""
+    arguments: list[Any]
+    """lm-eval's: context and continuation; a text; or a prompt and how to generate."""
+
+
+class Reply(Struct, frozen=True):
+    """What such an engine answers."""
+
+    tokens: int | None
+    """Tokens scored, or generated; None: it has no tokenizer."""
+    logprob: float | None = None
+    """Sum of the natural log probabilities; None: a text was generated."""
+    greedy: bool | None = None
+    """Each token was the most likely one; None: not told."""
+    text: str | None = None
+    """The text generated."""
 
 
 class FirstToken(Struct, frozen=True):
@@ -451,6 +475,10 @@ class Engine(Protocol):
 
     def generate(self, prompts: Sequence[Prompt]) -> Generations:
         """Continue each prompt greedily, many at once."""
+        ...
+
+    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+        """lm-eval's requests, all of one kind, answered by a model of lm-eval's own; in order."""
         ...
 
     def multiply(self, product: Product) -> ProductReport:

@@ -2,8 +2,9 @@
 
 A token is a byte. The next token is a fixed function of the last one, so that what is likely, greedy and generated can
 be said in advance; the clock is simulated, so that times are exact. The path says how it behaves: `fake:ok`,
-`fake:refuse`, `fake:abort` (the process dies at the first prefill, or in the middle of a file it writes), `fake:hang`
-(neither ever ends), `fake:noprofile` (nodes cannot be timed).
+`fake:refuse`, `fake:abort` (the process dies at the first prefill or answer, or in the middle of a file it writes),
+`fake:hang` (none of these ever ends), `fake:noprofile` (nodes cannot be timed), `fake:slow` (answers take a while, and
+few are asked for at once).
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ NODES = (
     ("MUL_MAT", "result_output", "output.weight", 0.2),
 )
 """The nodes of its graph: operation, name, weight, share of the time."""
+SLOW_S = 0.05
+"""Seconds a call really takes, where the path says `slow`."""
 READ_BYTES_PER_S = 10e9
 """Simulated bytes a thread reads in a second."""
 FLOPS = 100e9
@@ -104,7 +107,8 @@ class Fake(Partial):
             micro_batch=settings.micro_batch,
             threads=settings.threads or 1,
             model_desc="fake",
-            model_params=1_000_000,
+            # So large that it is asked for little at once.
+            model_params=4_000_000_000 if self._behaviour == "slow" else 1_000_000,
             model_size_bytes=MIB,
         )
 
@@ -157,11 +161,13 @@ class Fake(Partial):
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """Each token is `LIKELY` where it follows its predecessor in the alphabet."""
+        _misbehave(self._behaviour)
         scores = [_score([pair.prefix[-1], *pair.continuation]) for pair in checked(pairs)]
         return Scores(scores=scores, work=_work([[*pair.prefix, *pair.continuation[:-1]] for pair in pairs]))
 
     def generate(self, prompts: Sequence[Prompt]) -> Generations:
         """The alphabet, from each prompt's last letter on."""
+        _misbehave(self._behaviour)
         generations = [self._continued(prompt) for prompt in checked(prompts)]
         return Generations(generations=generations, work=_work([prompt.tokens for prompt in prompts]))
 
@@ -217,6 +223,8 @@ def _misbehave(behaviour: str) -> None:
     """Die or hang, if that is how it behaves."""
     if behaviour == "abort":
         os.abort()
+    if behaviour == "slow":
+        time.sleep(SLOW_S)
     while behaviour == "hang":
         time.sleep(60)
 

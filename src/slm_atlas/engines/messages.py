@@ -6,6 +6,7 @@ from typing import IO
 
 import msgspec
 
+from slm_atlas.engines import base
 from slm_atlas.engines.base import (
     Conversion,
     EngineInfo,
@@ -120,6 +121,12 @@ class Quantize(Struct, frozen=True, tag=True):
     conversion: Conversion
 
 
+class Ask(Struct, frozen=True, tag=True):
+    """`Engine.ask`."""
+
+    requests: list[base.Request]
+
+
 class Connect(Struct, frozen=True, tag=True):
     """`Engine.connect`."""
 
@@ -135,7 +142,7 @@ class Respond(Struct, frozen=True, tag=True):
 
 
 Asked = Start | Load | Memory | Tokenize | TokenizeAll | Detokenize | EndOfText | Prefill | Decode
-Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Quantize | Connect | Respond
+Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Quantize | Ask | Connect | Respond
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -152,7 +159,8 @@ class Done(Struct, frozen=True, tag=True):
 
 Reply = Done | Refused
 Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | ServerReport | Response
-Result = Report | Scores | Generations | list[int] | list[list[int]] | list[float] | float | str | None
+Told = Scores | Generations | list[base.Reply]
+Result = Report | Told | list[int] | list[list[int]] | list[float] | float | str | None
 
 _LENGTH_BYTES = 8
 

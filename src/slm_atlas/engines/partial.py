@@ -17,6 +17,8 @@ from slm_atlas.engines.base import (
     ProductReport,
     Profile,
     Prompt,
+    Reply,
+    Request,
     Response,
     Scores,
     ServerReport,
@@ -87,6 +89,10 @@ class Partial:
     def generate(self, prompts: Sequence[Prompt]) -> Generations:
         """Refuse."""
         self._refuse("generate from token ids")
+
+    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+        """Refuse."""
+        self._refuse("hand over to lm-eval's own models")
 
     def connect(self, name: str, url: str) -> ServerReport:
         """Refuse."""

@@ -36,6 +36,8 @@ from slm_atlas.engines.base import (
     ProductReport,
     Profile,
     Prompt,
+    Reply,
+    Request,
     Response,
     Scores,
     ServerReport,
@@ -43,13 +45,20 @@ from slm_atlas.engines.base import (
 from slm_atlas.engines.cores import affinity, pin
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
-ENGINES = ("llamacpp", "transformers", "endpoint", "fake")
+ENGINES = ("llamacpp", "transformers", "endpoint", "hf", "completions", "fake")
 """Names of the engines a worker can run."""
 LOG_TAIL_LINES = 20
 """Lines of the engine's log kept with a failure."""
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 """Threads spin for some 0.1 ms (GCC's OpenMP; others not at all), then sleep: without spinning, Linux tends to wake a
 thread on the core of the one that woke it, and both share that."""
+_TORCH = {"torch": "transformers", "transformers": "transformers"}
+_NEEDED = {
+    "transformers": _TORCH,
+    "hf": {"lm_eval": "eval", **_TORCH},
+    "completions": {"lm_eval": "eval", "tenacity": "endpoint"},
+}
+"""The modules that an engine needs, and the extras that bring them."""
 _T = TypeVar("_T")
 
 
@@ -82,8 +91,9 @@ class Worker:
     ) -> None:
         if engine not in ENGINES:
             raise UserError(f"There is no engine '{engine}'.", f"one of: {', '.join(ENGINES)}")
-        if engine == "transformers" and any(find_spec(module) is None for module in ("torch", "transformers")):
-            raise MissingExtra("The engine transformers", "transformers")
+        for module, extra in _NEEDED.get(engine, {}).items():
+            if find_spec(module) is None:
+                raise MissingExtra(f"The engine {engine}", extra)
         self._deadline_s = deadline_s
         self._timed_out = False
         # The log is a file, not a pipe: nobody would empty a pipe while the parent waits.
@@ -156,6 +166,10 @@ class Worker:
     def generate(self, prompts: Sequence[Prompt]) -> Generations:
         """Continue prompts greedily."""
         return self._call(msg.Generate(prompts=list(prompts)), Generations)
+
+    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+        """Requests of lm-eval's, answered by a model of its own."""
+        return self._call(msg.Ask(requests=list(requests)), list[Reply])
 
     def multiply(self, product: Product) -> ProductReport:
         """Seconds of a matrix product, measured in the child."""
@@ -318,6 +332,14 @@ def _engine(name: str) -> Engine:
             from slm_atlas.engines.transformers import Transformers
 
             return Transformers()
+        case "hf":
+            from slm_atlas.engines.handed_over import HuggingFace
+
+            return HuggingFace()
+        case "completions":
+            from slm_atlas.engines.handed_over import Completions
+
+            return Completions()
         case _:
             from slm_atlas.engines.llamacpp import LlamaCpp
 
@@ -355,6 +377,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
         case msg.Quantize(conversion=conversion):
             engine.quantize(conversion)
             return None
+        case msg.Ask(requests=requests):
+            return engine.ask(requests)
         case msg.Connect(name=name, url=url):
             return engine.connect(name, url)
         case msg.Respond(prompt=prompt, max_tokens=max_tokens):

@@ -4,6 +4,7 @@ lm-eval itself (extra `eval`) is imported when a task runs; its model of ours is
 """
 
 from slm_atlas.evals.answers import Answer, Answers, Told
+from slm_atlas.evals.compute import Choice, Compute
 from slm_atlas.evals.fingerprint import Fingerprint, task_fingerprint
 from slm_atlas.evals.registry import find_task
 from slm_atlas.evals.run import TaskResult, check_installed, evaluate_task, work_notes
@@ -13,6 +14,8 @@ from slm_atlas.evals.suites import Source, Suite, SuiteTask, all_suites, suite, 
 __all__ = [
     "Answer",
     "Answers",
+    "Choice",
+    "Compute",
     "Fingerprint",
     "ShotsOrder",
     "Source",

@@ -14,8 +14,8 @@ Arguments = tuple[Any, ...]
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answer to one request; from these, every way to norm a score is computed after the fact."""
 
-    tokens: int
-    """Tokens scored, or generated."""
+    tokens: int | None
+    """Tokens scored, or generated; None: there is no tokenizer to count them."""
     n_bytes: int
     """UTF-8 bytes of the text scored, or generated."""
     logprob: float | None = None

@@ -10,18 +10,18 @@ Importing this module imports lm-eval (extra `eval`); `slm_atlas.evals` does so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from slm_atlas.engines import Engine, Pair, Prompt, Score, Work
+from slm_atlas.engines import Engine, Pair, Prompt, Score
 from slm_atlas.engines.packing import common
 from slm_atlas.errors import UserError
-from slm_atlas.evals.answers import Answer, Answers, Forgetful, Told
+from slm_atlas.evals.answers import Answer, Answers
+from slm_atlas.evals.kept import KeepingLM, OnProgress
 from slm_atlas.evals.tokens import Encoder
 
 MAX_GENERATED = 256
@@ -30,9 +30,6 @@ CALL_TOKENS = 8192
 """Tokens an engine reads in one call, unless told otherwise: seconds of a small model."""
 GENERATING = 16
 """How many times as many tokens a call that generates may take: so that rarely a sequence runs alone."""
-
-OnProgress = Callable[[int, int], None]
-"""Called after each call to the engine with the number of requests done and of all."""
 
 
 class _Pair(NamedTuple):
@@ -53,7 +50,7 @@ def call_tokens(model_params: int) -> int:
     return int(min(CALL_TOKENS, max(512, 1e12 / max(1, model_params))))
 
 
-class EngineLM(TemplateLM):  # type: ignore[misc]
+class EngineLM(KeepingLM):
     """An engine with a model loaded, as an lm-eval model.
 
     A prompt too long for the context loses its beginning (begin-of-text stays); `truncated` counts them. `spanned`
@@ -77,17 +74,11 @@ class EngineLM(TemplateLM):  # type: ignore[misc]
         tokens: int = CALL_TOKENS,
         on_progress: OnProgress | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(answers, on_progress)
         self._engine = engine
         self._context = context
-        self._answers = answers or Forgetful()
         self._tokens = tokens
-        self._on_progress = on_progress or (lambda done, total: None)
         self._encoder = Encoder(engine)
-        self.work = Work()
-        self.reused = 0
-        self.truncated = 0
-        self.spanned = 0
 
     @property
     def eot_token_id(self) -> int:
@@ -102,33 +93,6 @@ class EngineLM(TemplateLM):  # type: ignore[misc]
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: object) -> list[int]:
         """Tokens of a text; see `Encoder` for what is added."""
         return self._encoder.encode(string, begin=add_special_tokens is not False)
-
-    # ---- what all requests have in common ---------------------------------------------------------------------
-
-    def _known(self, kind: str, requests: Sequence[Instance]) -> dict[int, Answer]:
-        """The answers of an earlier run, by the request's place."""
-        kept = ((place, self._answers.get(kind, request.args)) for place, request in enumerate(requests))
-        known = {place: answer for place, answer in kept if answer is not None}
-        self.reused += len(known)
-        if known:
-            self._on_progress(len(known), len(requests))
-        return known
-
-    def _keep(
-        self, kind: str, requests: Sequence[Instance], fresh: dict[int, Answer], known: dict[int, Answer]
-    ) -> None:
-        """Keep the answers of a call, and tell of them."""
-        known |= fresh
-        self._answers.put([Told(kind, requests[place].args, answer) for place, answer in fresh.items()])
-        for place, answer in fresh.items():
-            self.cache_hook.add_partial(kind, requests[place].args, _as_lm_eval(kind, answer))
-        if fresh:
-            self._on_progress(len(known), len(requests))
-
-    def _finish(self, kind: str, requests: Sequence[Instance], known: dict[int, Answer]) -> list[Any]:
-        self.truncated += len({requests[place].args[0] for place, answer in known.items() if answer.truncated})
-        self.spanned += len({requests[place].args[0] for place, answer in known.items() if answer.spanned})
-        return [_as_lm_eval(kind, known[place]) for place in range(len(requests))]
 
     # ---- scoring ----------------------------------------------------------------------------------------------
 
@@ -285,10 +249,3 @@ def _settings(gen_kwargs: dict[str, Any]) -> dict[str, Any]:
 def _whole(request: Instance, tokens: int, logprob: float) -> Answer:
     """The answer to a whole text."""
     return Answer(tokens=tokens, n_bytes=len(request.args[0].encode()), logprob=logprob)
-
-
-def _as_lm_eval(kind: str, answer: Answer) -> tuple[float | None, bool | None] | str | float | None:
-    """An answer in the form lm-eval wants for that kind of request."""
-    if kind == "loglikelihood":
-        return (answer.logprob, answer.greedy)
-    return answer.text if kind == "generate_until" else answer.logprob

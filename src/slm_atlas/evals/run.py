@@ -26,7 +26,11 @@ from slm_atlas.store.records import Sample
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
-    from slm_atlas.evals.lm import EngineLM, OnProgress
+    from slm_atlas.evals.kept import KeepingLM, OnProgress
+
+
+HANDED_OVER = ("hf", "completions")
+"""Engines that are lm-eval's own models."""
 
 
 class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,14 +102,11 @@ def evaluate_task(
     """
     chosen = suite.task(task)
     check_installed()
-    from slm_atlas.evals.lm import EngineLM, call_tokens
-
     fingerprint = task_fingerprint(suite, task, data)
     _refuse_untrained(load.path, chosen)
     with _leave_for_code(chosen, allowed=allow_code):
         loaded = engine.load(load)
-        tokens = call_tokens(loaded.model_params)
-        lm = EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
+        lm = _model(engine, loaded, answers, on_progress)
         samples, asked, items = _evaluate(lm, suite, chosen, limit, data, shots_order)
     if (broken := fault(choices_of(samples))) is not None:
         raise EngineRefused(f"the run is broken: {broken}")
@@ -124,9 +125,26 @@ def evaluate_task(
     )
 
 
+def _model(engine: Engine, loaded: LoadReport, answers: Answers | None, on_progress: OnProgress | None) -> KeepingLM:
+    """The model side of lm-eval for an engine."""
+    if engine.describe().name in HANDED_OVER:
+        from slm_atlas.evals.handed_over import HandedOverLM
+
+        return HandedOverLM(engine, answers=answers, on_progress=on_progress)
+    from slm_atlas.evals.lm import EngineLM, call_tokens
+
+    tokens = call_tokens(loaded.model_params)
+    return EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
+
+
 def work_notes(work: Work) -> dict[str, float]:
-    """What a run's record says of what the engine did: tokens asked and computed, seconds, tokens a second."""
+    """What a run's record says of what the engine did: tokens asked and computed, seconds, tokens a second.
+
+    An engine that answers without counting tokens has seconds alone.
+    """
     elapsed = work.compute_s + work.other_s
+    if elapsed and not work.asked:
+        return {"compute_s": work.compute_s, "other_s": work.other_s}
     return {
         "tokens_asked": work.asked,
         "tokens_computed": work.computed,
@@ -137,7 +155,7 @@ def work_notes(work: Work) -> dict[str, float]:
 
 
 def _evaluate(
-    lm: EngineLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
+    lm: KeepingLM, suite: Suite, task: SuiteTask, limit: int | None, data: Path | None, shots_order: ShotsOrder
 ) -> tuple[list[Sample], str, int]:
     """The samples of what lm-eval logs of each item, the hash of what was asked, and how many items there are."""
     with _quiet():

@@ -121,6 +121,8 @@ class Row(Struct, frozen=True):
     """The labels its weights had before, one after the other; None: it was not made from another file here."""
     model_id: str | None = None
     """The catalogue's model, where it matches one."""
+    compute: str | None = None
+    """The precision its scores were computed in; None: as the file is stored."""
 
     @property
     def model(self) -> str:
@@ -146,31 +148,46 @@ def rows(dataset: Dataset) -> list[Row]:
     """One row a (file, machine, engine, settings), by parameters and name.
 
     Capability belongs to the file: its scores stand on each row of the file on the machine they were measured on, and
-    on a row of their own where no cost was measured.
+    on a row of their own where no cost was measured, or where they were computed in another precision than stored.
     """
     costs, evals = _grouped(dataset.runs)
-    for artifact, host in evals.keys() - {(artifact, host) for artifact, host, *_ in costs}:
-        newest = max(evals[artifact, host], key=lambda run: run.started_at)
-        costs[artifact, host, newest.engine, b"{}"] = []
-    found = [_row(dataset, *key, runs, evals.get(key[:2], [])) for key, runs in costs.items()]
-    return sorted(found, key=lambda row: (row.params or 0, row.name, row.quantization, row.host, row.n_runs))
+    found = [_row(dataset, *key, runs, evals.get((*key[:2], None), [])) for key, runs in costs.items()]
+    measured = {(artifact, host, None) for artifact, host, *_ in costs}
+    for artifact, host, compute in evals.keys() - measured:
+        runs = evals[artifact, host, compute]
+        newest = max(runs, key=lambda run: run.started_at)
+        row = _row(dataset, artifact, host, newest.engine, b"{}", [], runs)
+        found.append(msgspec.structs.replace(row, compute=compute))
+    return sorted(found, key=_order)
+
+
+def _order(row: Row) -> tuple[int, str, str, str, str, int]:
+    return (row.params or 0, row.name, row.quantization, row.compute or "", row.host, row.n_runs)
 
 
 _Costs = dict[tuple[str, str, str, bytes], list[Run]]
-_Evals = dict[tuple[str, str], list[Run]]
+_Evals = dict[tuple[str, str, str | None], list[Run]]
 
 
 def _grouped(runs: Iterable[Run]) -> tuple[_Costs, _Evals]:
-    """Cost runs by file, machine, engine and shape; capability runs by file and machine."""
+    """Cost runs by file, machine, engine and shape; capability runs by file, machine and precision."""
     costs: _Costs = defaultdict(list)
     evals: _Evals = defaultdict(list)
     for run in runs:
         if run.kind is RunKind.EVAL:
-            evals[run.artifact, run.host].append(run)
+            evals[run.artifact, run.host, _precision(run)].append(run)
         elif run.kind is RunKind.BENCH:
             key = msgspec.json.encode(shape(run.settings), order="sorted")
             costs[run.artifact, run.host, run.engine, key].append(run)
     return costs, evals
+
+
+def _precision(run: Run) -> str | None:
+    """The precision a capability run was computed in; None: as the file is stored."""
+    if run.engine.startswith("hf |"):
+        return run.engine.split(" | ")[-1].partition(",")[0]
+    compute = run.settings.get("compute")
+    return None if compute is None else str(compute)
 
 
 def _row(

@@ -44,6 +44,18 @@ def download(repo: str, file: str) -> Path:
         return Path(hub.hf_hub_download(repo, file))
 
 
+def snapshot(repo: str) -> Path:
+    """The folder of a repository's files on this disk, without what other libraries want; downloaded if need be.
+
+    Raises:
+        MissingExtra: without the extra `hf`.
+        UserError: the hub has no such repository, or asks for terms to be accepted.
+        OfflineError: the hub does not answer, or the download broke off.
+    """
+    with _said_in_a_line(repo, "config.json") as hub:
+        return Path(hub.snapshot_download(repo, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+
+
 @contextmanager
 def reading(repo: str, file: str) -> Iterator[IO[bytes]]:
     """The file, read from the hub a piece at a time as far as it is asked for; nothing is kept on disk.

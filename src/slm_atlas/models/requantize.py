@@ -45,12 +45,15 @@ Progress = Callable[[int, int], None]
 """Called with bytes written and bytes in all."""
 
 
-def requantized(path: Path, label: Quantization, *, on_progress: Progress | None = None) -> Path:
+def requantized(
+    path: Path, label: Quantization, *, engine: str = "llamacpp", on_progress: Progress | None = None
+) -> Path:
     """A model file in another format: itself where it is in that format, else a copy kept in the home folder.
 
     Args:
         path: a GGUF of any type; all of a model in one file.
         label: the format; F32, F16 and BF16 as well.
+        engine: whose quantizer; `fake` for tests.
         on_progress: called with bytes written and in all while the copy is written.
 
     Raises:
@@ -58,7 +61,7 @@ def requantized(path: Path, label: Quantization, *, on_progress: Progress | None
     """
     copy = requantized_path(path, label)
     if not copy.exists():
-        requantize(path, label, copy, on_progress=on_progress)
+        requantize(path, label, copy, engine=engine, on_progress=on_progress)
     return copy
 
 

@@ -42,6 +42,8 @@ def engine_for(models: Iterable[str], asked: str | None) -> str:
 
 def _check(model: str, engine: str) -> None:
     needed = engine_of(model)
+    if engine == "hf" and needed == "transformers":
+        return
     if engine == "endpoint" and needed != "endpoint":
         raise UserError(f"'{model}' does not name a model and its server.", EXAMPLE)
     if needed not in (engine, DEFAULT_ENGINE):

@@ -113,14 +113,20 @@ def labels(rows: Sequence[Labelled]) -> list[str]:
     apart = (
         [row.quantization for row in rows],
         ["forged" if row.forged else "real" for row in rows],
-        [" ".join(f"{name}={value}" for name, value in row.settings.items()) for row in rows],
+        [" ".join(f"{name}={value}" for name, value in _how(row).items()) for row in rows],
         [row.host[:8] for row in rows],
         [f"{row.engine} {row.artifact[:8]}" for row in rows],
     )
     for additions in apart:
         count = Counter(names)
-        names = [f"{name} {more}" if count[name] > 1 else name for name, more in zip(names, additions, strict=True)]
+        both = zip(names, additions, strict=True)
+        names = [f"{name} {more}".strip() if count[name] > 1 else name for name, more in both]
     return names
+
+
+def _how(row: Labelled) -> dict[str, Any]:
+    """The settings, and the precision of scores that were computed in another than stored."""
+    return row.settings | ({"compute": row.compute} if isinstance(row, Row) and row.compute else {})
 
 
 def latency_figure(rows: Sequence[Row]) -> Figure | None:
@@ -222,7 +228,7 @@ def _memory_rows(row: Row, label: str) -> list[dict[str, Any]]:
 
 def accuracy_figure(rows: Sequence[Row]) -> Figure | None:
     """The scores by task, beside what guessing gives; None if no capability was measured."""
-    scored = list({(row.artifact, row.host): row for row in rows if row.scores}.values())
+    scored = list({(row.artifact, row.host, row.compute): row for row in rows if row.scores}.values())
     data = [entry for row, label in zip(scored, labels(scored), strict=True) for entry in _score_rows(row, label)]
     if not data:
         return None

@@ -144,7 +144,8 @@ def score_table(rows: Sequence[Row]) -> Table:
     tasks = sorted(
         {task for row in rows for task in row.scores} | {f.task for row in rows for f in row.failures if f.task}
     )
-    files = list({(row.artifact, row.host): row for row in rows if not row.forged}.values()) if tasks else []
+    real = [row for row in rows if not row.forged] if tasks else []
+    files = list({(row.artifact, row.host, row.compute): row for row in real}.values())
     columns = ["Model", "Parameters", "Quantization", *(task.replace("_", " ") for task in tasks)]
     lines = [
         [*_identity(row, label), *(_score(row, task) for task in tasks)]
@@ -194,7 +195,8 @@ def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
 def _weights(row: Row) -> str:
     if row.forged:
         return "random weights"
-    return f"real weights, with the losses of {' and '.join(row.losses)}" if row.losses else "real weights"
+    losses = f", with the losses of {' and '.join(row.losses)}" if row.losses else ""
+    return f"real weights{losses}" + (f", computed in {row.compute}" if row.compute else "")
 
 
 def _params(row: Row) -> Cell:

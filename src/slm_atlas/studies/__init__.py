@@ -3,6 +3,7 @@
 from slm_atlas.studies.evaluations import EvalTarget, select
 from slm_atlas.studies.lock import measuring
 from slm_atlas.studies.plan import Cell, check, plan
+from slm_atlas.studies.precision import probed_choice, with_known_choice
 from slm_atlas.studies.run import (
     Advanced,
     Event,
@@ -59,7 +60,9 @@ __all__ = [
     "plan",
     "prepare",
     "prepare_if_usable",
+    "probed_choice",
     "probed_knee",
     "run_cells",
     "select",
+    "with_known_choice",
 ]

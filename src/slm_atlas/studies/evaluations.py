@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from slm_atlas import home
 from slm_atlas.errors import UserError
-from slm_atlas.evals import ShotsOrder, Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
+from slm_atlas.evals import Compute, ShotsOrder, Source, Suite, SuiteTask, find_task, task_fingerprint, with_shots
 from slm_atlas.evals import suite as find_suite
 from slm_atlas.evals.data import missing
 from slm_atlas.evals.definitions import lm_eval_version
@@ -30,6 +30,10 @@ class EvalTarget(NamedTuple):
     """Folder of rows; None: the Hub, or none is needed."""
     shots_order: ShotsOrder
     """How worked examples are chosen, where there are any."""
+    tokenizer: str | None = None
+    """The tokenizer of a model behind a server."""
+    compute: Compute = Compute.NATIVE
+    """In which precision the weights are computed; never `AUTO`."""
 
 
 class Selection(NamedTuple):
@@ -102,7 +106,7 @@ def _target(holder: Suite, task: SuiteTask, study: Study, data: Path | None) -> 
     folder = data if task.source is Source.LM_EVAL else None
     order = study.shots_order if task.shots else ShotsOrder.LM_EVAL
     limit = study.limits.get(task.name, study.limit)
-    return EvalTarget(holder, task.name, context, limit, folder, order)
+    return EvalTarget(holder, task.name, context, limit, folder, order, study.tokenizer)
 
 
 def settings_of(target: EvalTarget) -> dict[str, Any]:
@@ -112,7 +116,8 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
     """
     task, fingerprint = target.suite.task(target.task), task_fingerprint(target.suite, target.task, target.data)
     bundled = task.source is Source.BUNDLED
-    settings = {
+    tokenizer: dict[str, Any] = {} if target.tokenizer is None else {"tokenizer": target.tokenizer}
+    settings = tokenizer | {
         "suite": "lm-eval" if task.source is Source.LM_EVAL else target.suite.name,
         "task": target.task,
         "context": target.context,
@@ -134,6 +139,12 @@ def settings_of(target: EvalTarget) -> dict[str, Any]:
         "items": fingerprint.items,
         "shots_order": str(target.shots_order),
     }
+
+
+def in_precision(target: EvalTarget, settings: dict[str, Any], compute: Compute) -> tuple[EvalTarget, dict[str, Any]]:
+    """The same evaluation in a precision; natively its settings are what older versions stored, too."""
+    changed = {} if compute is Compute.NATIVE else {"compute": str(compute)}
+    return target._replace(compute=compute), settings | changed
 
 
 def _origin(task: SuiteTask, target: EvalTarget) -> str:

@@ -18,9 +18,11 @@ from slm_atlas.bench import BenchSettings, fitting_context, misfit
 from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROFILE_VERSION, PROFILED, PROTOCOL_VERSION
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
+from slm_atlas.evals import Compute
+from slm_atlas.evals.compute import settled
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Host, RunKind
-from slm_atlas.studies.evaluations import EvalTarget, select, settings_of
+from slm_atlas.studies.evaluations import EvalTarget, in_precision, select, settings_of
 from slm_atlas.studies.schema import Study
 from slm_atlas.studies.subjects import Subject
 
@@ -91,6 +93,10 @@ def _check_ignored(study: Study, engine: EngineInfo) -> None:
     """A setting that would be ignored is refused: nobody shall believe that it was measured."""
     if study.profile_runs and engine.name == "endpoint":
         raise UserError("A server does not tell where the time goes.", f"slm bench {study.models[0].model}")
+    if study.compute is not Compute.NATIVE and engine.name not in ("llamacpp", "fake"):
+        raise UserError(f"--compute means nothing to the engine {engine.name}.", "leave --compute out")
+    if study.tokenizer is not None and engine.name != "completions":
+        raise UserError(f"--tokenizer means nothing to the engine {engine.name}.", "leave --tokenizer out")
     default, arms = BenchSettings(), study.arms()
     for name in IGNORED.get(engine.name, ()):
         if any(getattr(arm, name) != getattr(default, name) for arm in arms):
@@ -143,9 +149,17 @@ def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: E
     for subject in subjects:
         for target in select(study, subject.model).targets:
             # Its rows are read and hashed once, however many models there are.
-            settings = known[target] if target in known else known.setdefault(target, settings_of(target))
+            stored = known[target] if target in known else known.setdefault(target, settings_of(target))
+            precise, settings = in_precision(target, stored, _precision(study, subject))
             key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
-            yield Cell(key, RunKind.EVAL, subject, target, settings, 0)
+            yield Cell(key, RunKind.EVAL, subject, precise, settings, 0)
+
+
+def _precision(study: Study, subject: Subject) -> Compute:
+    """In which precision a file is evaluated; natively where that is yet to be probed."""
+    if study.compute is Compute.AUTO:
+        return Compute.NATIVE if subject.choice is None else subject.choice.compute
+    return settled(study.compute, subject.artifact.quantization)
 
 
 def _key(

