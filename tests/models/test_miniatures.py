@@ -106,10 +106,12 @@ def test_the_engine_keeps_it_in_the_type_asked_for(engine: Worker, name: str, kv
 def test_what_was_scored_before_does_not_matter(engine: Worker, name: str, tmp_path: Path) -> None:
     """A sliding window and a recurrent state have forgotten what a shorter text needs: it must be read again."""
     arch = changed(miniatures()[name], context=1024)
-    path = forge(Order(name, arch, Quantization.Q4_0), tmp_path / "x.gguf")
+    path = forge(Order(name, arch, Quantization.F16), tmp_path / "x.gguf")
     rng = random.Random(1)
     prefix, *continuations = [[rng.randrange(arch.vocab) for _ in range(length)] for length in (300, 250, 40)]
     load(engine, path, 1024)
     together = score(engine, prefix, continuations)
     load(engine, path, 1024)
-    assert score(engine, prefix, continuations[1:]) == together[1:]
+    (again,) = score(engine, prefix, continuations[1:])
+    # Texts read together are rounded otherwise than alone, by some thousandths a token; what is lost costs nats.
+    assert again.logprob == pytest.approx(together[1].logprob, abs=0.1)

@@ -70,6 +70,7 @@ class Extra(NamedTuple):
 
 EXTRAS = {
     "eval": Extra(("lm_eval",), "slm eval, and the quick study", missed=True),
+    "endpoint": Extra(("aiohttp", "requests", "tenacity"), "slm eval endpoint:NAME@URL"),
     "hf": Extra(("huggingface_hub",), "models named hf:owner/repo/file.gguf"),
     "transformers": Extra(("torch", "transformers"), "slm bench transformers:ID: what llama.cpp does not run"),
     "ray": Extra(("ray",), "studies on several machines"),

@@ -24,7 +24,7 @@ COMMANDS = {
     "study": LazyCommand("slm_atlas.cli.study", "Run many measurements, and resume them."),
     "results": LazyCommand("slm_atlas.cli.results", "List, show and export what was measured."),
     "insights": LazyCommand("slm_atlas.cli.insights", "Test the survey's claims on its figures and your measurements."),
-    "choose": LazyCommand("slm_atlas.cli.choose", "Name the models that suit a device and a task."),
+    "choose": LazyCommand("slm_atlas.cli.choose", "Name the models that suit a device and a task, the best first."),
     "report": LazyCommand("slm_atlas.cli.report", "Write the report of what was measured."),
 }
 """Every command: its module, whose attribute `command` it is, and the first line of its help."""

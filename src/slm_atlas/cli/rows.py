@@ -92,7 +92,7 @@ def _cells(row: Row) -> dict[str, str | None]:
     failed = f" (+{len(row.failures)} failed)" if row.failures else ""
     return {
         "Model": row.name + (" (random weights)" if row.forged else ""),
-        "Quant": row.quantization,
+        "Quant": row.quantization if row.compute is None else f"{row.quantization} in {row.compute}",
         "Params": None if row.params is None else format_count(row.params),
         "Prefill tok/s": _rate(row.metrics.get("prefill_tokens_per_s")),
         "Decode tok/s": _rate(row.metrics.get("decode_tokens_per_s")),

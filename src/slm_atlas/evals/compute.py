@@ -15,7 +15,6 @@ from slm_atlas import home
 from slm_atlas.anatomy import Quantization
 from slm_atlas.engines import Engine, LoadSettings
 from slm_atlas.errors import EngineError
-from slm_atlas.models.requantize import requantized, requantized_path
 from slm_atlas.store import content_hash
 from slm_atlas.units import format_seconds
 
@@ -108,11 +107,15 @@ def weights(path: Path, compute: Compute, *, engine: str = "llamacpp") -> Path:
     """
     if compute not in COPIES:
         return path
+    from slm_atlas.models.requantize import requantized  # numpy: a tenth of a second
+
     return requantized(path, compute.label, engine=engine)
 
 
 def copy_path(path: Path, compute: Compute) -> Path:
     """Where the copy of a file in a precision is kept."""
+    from slm_atlas.models.requantize import requantized_path
+
     return requantized_path(path, compute.label)
 
 

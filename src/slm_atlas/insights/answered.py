@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from slm_atlas import stats
 from slm_atlas.errors import Outcome
-from slm_atlas.insights.frame import Dataset
+from slm_atlas.insights.frame import Dataset, precision
 from slm_atlas.insights.scores import Score, score
 from slm_atlas.stats import Comparison
 from slm_atlas.store.records import Run, RunKind
@@ -43,19 +43,21 @@ class Model(NamedTuple):
     """Id of the machine."""
     tasks: dict[str, Answered]
     """Its tasks by name, in the order they were run."""
+    compute: str | None = None
+    """The precision its weights were computed in; None: as they are stored."""
 
 
 def models(dataset: Dataset) -> list[Model]:
     """The models that were evaluated, the smallest first, of one size as they were run; none of random weights."""
-    found: dict[tuple[str, str], dict[str, Answered]] = defaultdict(dict)
+    found: dict[tuple[str, str, str], dict[str, Answered]] = defaultdict(dict)
     for run in sorted(dataset.runs, key=lambda run: run.started_at):
         if run.kind is not RunKind.EVAL or run.outcome is not Outcome.OK or dataset.artifacts[run.artifact].forged:
             continue
         samples = dataset.samples.get(run.key, [])
         if (of_run := score(run, samples)) is not None:
             values = {sample.item: sample.value for sample in samples if sample.metric == of_run.metric}
-            found[run.artifact, run.host][of_run.task] = Answered(run, of_run, values)
-    named = [Model("", artifact, host, tasks) for (artifact, host), tasks in found.items()]
+            found[run.artifact, run.host, precision(run) or ""][of_run.task] = Answered(run, of_run, values)
+    named = [Model("", artifact, host, tasks, compute or None) for (artifact, host, compute), tasks in found.items()]
     labelled = [model._replace(name=name) for model, name in zip(named, _names(dataset, named), strict=True)]
     return sorted(labelled, key=lambda model: dataset.artifacts[model.artifact].params or 0)
 
@@ -63,7 +65,8 @@ def models(dataset: Dataset) -> list[Model]:
 def _names(dataset: Dataset, found: Sequence[Model]) -> list[str]:
     """A name for each model that no other has: with the beginning of its hash, and of its machine's, where needed."""
     known = [dataset.artifacts[model.artifact] for model in found]
-    names = [f"{each.name} {each.quantization}" for each in known]
+    forms = [f" in {model.compute}" if model.compute else "" for model in found]
+    names = [f"{each.name} {each.quantization}{form}" for each, form in zip(known, forms, strict=True)]
     for additions in ([model.artifact[:8] for model in found], [model.host[:8] for model in found]):
         count = Counter(names)
         names = [f"{name} {more}" if count[name] > 1 else name for name, more in zip(names, additions, strict=True)]

@@ -175,14 +175,14 @@ def _grouped(runs: Iterable[Run]) -> tuple[_Costs, _Evals]:
     evals: _Evals = defaultdict(list)
     for run in runs:
         if run.kind is RunKind.EVAL:
-            evals[run.artifact, run.host, _precision(run)].append(run)
+            evals[run.artifact, run.host, precision(run)].append(run)
         elif run.kind is RunKind.BENCH:
             key = msgspec.json.encode(shape(run.settings), order="sorted")
             costs[run.artifact, run.host, run.engine, key].append(run)
     return costs, evals
 
 
-def _precision(run: Run) -> str | None:
+def precision(run: Run) -> str | None:
     """The precision a capability run was computed in; None: as the file is stored."""
     if run.engine.startswith("hf |"):
         return run.engine.split(" | ")[-1].partition(",")[0]
