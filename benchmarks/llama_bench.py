@@ -93,7 +93,9 @@ def _sources(version: str, scratch: Path) -> Path:
     _run([*command, "--dest", str(scratch), f"{PACKAGE}=={version}"])
     (archive,) = scratch.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
-        packed.extractall(scratch, members=_wanted(packed), filter="data")
+        if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
+            packed.extraction_filter = tarfile.data_filter
+        packed.extractall(scratch, members=_wanted(packed))
     (tree,) = scratch.glob("*/vendor/llama.cpp")
     return tree
 
