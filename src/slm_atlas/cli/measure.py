@@ -269,7 +269,7 @@ def _say_doubts(dataset: Dataset) -> None:
     costs = [run for run in dataset.runs if run.kind is not RunKind.EVAL]
     doubts = [run.notes["noise"] for run in costs if run.notes.get("noise")]
     if doubts:
-        say(f"{len(doubts)} of {len(costs)} runs of costs were disturbed: {doubts[-1][0]}")
+        say(f"{len(doubts)} of {len(costs)} runs of costs may have been disturbed: {doubts[-1][0]}")
     repeats = [run for run in costs if is_repeat(run)]
     if repeats:
         number = "1 run was" if len(repeats) == 1 else f"{len(repeats)} runs were"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -128,8 +128,3 @@ def _complaint(error: Exception) -> str:
         return f"not UTF-8 (byte {error.object[error.start]:#04x} at {error.start})"
     text = str(error)
     return text[:1].lower() + text[1:].rstrip(".")
-
-
-def rows_of_all(found: Mapping[str, PartRows]) -> int:
-    """How many rows are evaluated."""
-    return sum(len(rows.evaluated) for rows in found.values())

@@ -41,7 +41,7 @@ class HandedOverLM(KeepingLM):
     @property
     def eot_token_id(self) -> int:
         """Not asked for: the engine's model knows it."""
-        raise NotImplementedError
+        raise NotImplementedError("the engine's own model adds it")
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: object) -> list[int]:
         """Tokens of a text, where the engine's model has a tokenizer."""

@@ -75,7 +75,7 @@ def load(file: Path) -> list[Claim]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # a user's code may raise anything
         raise UserError(f"{file}{_line(error, file)}: {type(error).__name__}: {error}") from error
     return _checked(getattr(module, "CLAIMS", None), str(file))
 
@@ -97,7 +97,7 @@ def _installed() -> list[Claim]:
         where = f"entry point {entry.name} = {entry.value}"
         try:
             brought = entry.load()
-        except Exception as error:
+        except Exception as error:  # another package's code may raise anything
             raise UserError(f"{where}: {type(error).__name__}: {error}") from error
         found += _checked(brought, where)
     return found
