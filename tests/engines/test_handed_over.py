@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from lm_eval.api.instance import Instance
 
 from slm_atlas.engines import LoadSettings, Worker
 from slm_atlas.engines.base import Request
@@ -41,3 +43,44 @@ def test_without_torch_the_extra_is_named() -> None:
 def test_nothing_is_answered_before_a_model_is_loaded() -> None:
     with pytest.raises(EngineRefused, match="no model is loaded"):
         Completions().ask([Request(kind="generate_until", arguments=["a", {}])])
+
+
+class Served:
+    """A model behind a server, as lm-eval has one; `gives` nats a token for what it wrote itself."""
+
+    tokenizer = "words"
+
+    def __init__(self, gives: float) -> None:
+        self._gives = gives
+        self.asked = 0
+
+    def tok_encode(self, text: str, **_: object) -> list[str]:
+        return text.split()
+
+    def generate_until(self, _: Sequence[Instance], **__: object) -> list[str]:
+        return [" 11, 12, 13,"]
+
+    def loglikelihood(self, requests: Sequence[Instance], **_: object) -> list[tuple[float, bool]]:
+        self.asked += 1
+        return [(self._gives * len(request.args[1].split()), False) for request in requests]
+
+
+def completions(served: Served) -> Completions:
+    engine = Completions()
+    engine._lm = served  # what `load` makes, without a tokenizer's files
+    return engine
+
+
+@pytest.mark.parametrize(("gives", "fault"), [(0.0, "gives none for a prompt"), (-11.5, r"have -11\.5 nats a token")])
+def test_a_server_whose_log_probabilities_are_not_of_its_own_words_is_refused(gives: float, fault: str) -> None:
+    with pytest.raises(EngineRefused, match=fault):
+        completions(Served(gives)).ask([Request(kind="loglikelihood", arguments=["a", " b"])])
+
+
+def test_a_server_is_tried_out_once() -> None:
+    served = Served(-0.25)
+    engine = completions(served)
+    for _ in range(2):
+        [reply] = engine.ask([Request(kind="loglikelihood", arguments=["a", " b c"])])
+        assert reply.logprob == -0.5
+    assert served.asked == 3

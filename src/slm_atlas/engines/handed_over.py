@@ -25,6 +25,10 @@ BATCH_SIZE = 8
 """Requests that transformers computes at once."""
 TIMEOUT_S = 300
 """Longest answer of a server."""
+COUNTING = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,"
+"""A text that any trained model goes on with in no doubt."""
+SURE = -3.0
+"""Nats a token that its own most probable continuation of `COUNTING` has at least: one choice in twenty."""
 
 
 class HandedOver(Partial):
@@ -121,6 +125,10 @@ class Completions(HandedOver):
 
     name = "completions"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._tried = False
+
     def describe(self) -> EngineInfo:
         """lm-eval's model; what stands behind the URL only its server knows."""
         return EngineInfo(
@@ -135,6 +143,7 @@ class Completions(HandedOver):
         Raises:
             EngineRefused: a package of lm-eval's `api` extra is missing, or the tokenizer cannot be had.
         """
+        self._tried = False
         name, _, url = settings.path.removeprefix("endpoint:").rpartition("@")
         with _reasons():
             from lm_eval.models.openai_completions import LocalCompletionsAPI
@@ -164,9 +173,49 @@ class Completions(HandedOver):
 
     def ask(self, requests: Sequence[Request]) -> list[Reply]:
         """As of any; log probabilities need a tokenizer, which tells where in the answer a continuation begins."""
-        if self._lm is not None and self._lm.tokenizer is None and requests[0].kind != "generate_until":
-            raise EngineRefused("log probabilities from a server need the model's tokenizer (--tokenizer DIR)")
+        if self._lm is not None and requests[0].kind != "generate_until":
+            if self._lm.tokenizer is None:
+                raise EngineRefused("log probabilities from a server need the model's tokenizer (--tokenizer DIR)")
+            self._try_out()
         return super().ask(requests)
+
+    def _try_out(self) -> None:
+        """Have the server write a few words and give their log probability: once, before the first is believed.
+
+        llama.cpp's server gives none for a prompt (its issue 27174), llama-cpp-python's those of each token after
+        itself (its issue 1983); lm-eval makes scores of either.
+
+        Raises:
+            EngineRefused: what it gives is not the log probability of its own words.
+        """
+        if self._tried:
+            return
+        told = Request(kind="generate_until", arguments=[COUNTING, {"max_gen_toks": 8, "temperature": 0, "until": []}])
+        [wrote] = super().ask([told])
+        if wrote.text and wrote.tokens:
+            [back] = super().ask([Request(kind="loglikelihood", arguments=[COUNTING, wrote.text])])
+            fault = doubt(back.logprob or 0.0, wrote.tokens, greedy=bool(back.greedy))
+            if fault is not None:
+                raise EngineRefused(f"the server's log probabilities are wrong: {fault}")
+        self._tried = True
+
+
+def doubt(logprob: float, tokens: int, *, greedy: bool) -> str | None:
+    """What is wrong with the log probability of words that a server wrote as the most probable ones; None: nothing.
+
+    Args:
+        logprob: what the server gives for them, in nats.
+        tokens: how many they are.
+        greedy: whether, by what it gives, each was the most probable one.
+
+    >>> doubt(-92.4, 8, greedy=False)
+    'words that it chose as the most probable ones have -11.6 nats a token by them'
+    """
+    if logprob == 0.0:
+        return "it gives none for a prompt"
+    if greedy or logprob / tokens >= SURE:
+        return None
+    return f"words that it chose as the most probable ones have {logprob / tokens:.1f} nats a token by them"
 
 
 def _headers() -> dict[str, str]:
