@@ -68,6 +68,16 @@ def test_scores_are_those_of_one_text_after_another(small: Path) -> None:
 
 
 @pytest.mark.engine
+def test_a_context_of_a_few_tokens_still_scores(small: Path) -> None:
+    """With fewer cells than sequences, llama.cpp cuts its batch down and aborts."""
+    load = LoadSettings(path=str(small), context=16, micro_batch=16, threads=1)
+    wanted = [Pair(prefix=[token, 2, 3], continuation=[4, token]) for token in range(60)]
+    with LlamaCpp() as engine:
+        engine.load(load)
+        assert len(engine.score(wanted).scores) == 60
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize("sequences", [1, 3, 8])
 def test_each_token_generated_is_the_likeliest(small: Path, sequences: int) -> None:
     """With fewer sequences than prompts they are refilled; the last prompt shares nothing with the others."""

@@ -135,18 +135,19 @@ def test_a_context_too_long_loses_its_beginning_and_choices_keep_one_prefix() ->
     engine = Recording()
     lm = EngineLM(engine, context=8)
     loglikelihood(lm, ("abcdefgh", "ij"), ("abcdefgh", "xyz"), ("abc", "d"))
-    assert engine.scored == [[([*b"abc"], [*b"d"]), ([*b"defgh"], [*b"ij"]), ([*b"defgh"], [*b"xyz"])]]
+    # As lm-eval's `hf` for the longest choice: the last token of all is predicted, not read.
+    assert engine.scored == [[([*b"abc"], [*b"d"]), ([*b"cdefgh"], [*b"ij"]), ([*b"cdefgh"], [*b"xyz"])]]
     assert lm.truncated == 1
 
 
 def test_what_remains_after_truncation_scores_as_it_would_alone() -> None:
     short = EngineLM(Fake(), context=8)
-    assert loglikelihood(short, ("abcdefgh", "ijk")) == loglikelihood(EngineLM(Fake(), context=64), ("defgh", "ijk"))
+    assert loglikelihood(short, ("abcdefgh", "ijk")) == loglikelihood(EngineLM(Fake(), context=64), ("cdefgh", "ijk"))
 
 
 def test_a_continuation_that_fills_the_context_is_a_users_error() -> None:
     with pytest.raises(UserError, match="leaves 0 tokens for the prompt"):
-        loglikelihood(EngineLM(Fake(), context=4), ("abc", "defg"))
+        loglikelihood(EngineLM(Fake(), context=4), ("abc", "defgh"))
 
 
 def test_generation_ends_before_a_stop_string_or_at_the_limit() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engines.asking import score
-from slm_atlas.engines import LoadSettings, Pair, Score, Scores, Work, Worker
+from slm_atlas.engines import LoadReport, LoadSettings, Pair, Score, Scores, Work, Worker
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import EngineRefused, MissingExtra, OfflineError, UserError
 from slm_atlas.evals import Suite, TaskResult, evaluate_task, find_task, suite, task_fingerprint, with_shots
@@ -203,6 +204,15 @@ def test_prompts_longer_than_the_context_are_counted() -> None:
     short = LoadSettings(path="fake:ok", context=64)
     assert evaluate_task(Fake(), short, SMOKE, "smoke_reading", limit=5).truncated == 5
     assert evaluate_task(Fake(), FAKE, SMOKE, "smoke_reading", limit=5).truncated == 0
+
+
+def test_the_context_is_the_one_asked_for_where_an_engine_grants_more() -> None:
+    class Generous(Fake):
+        def load(self, settings: LoadSettings) -> LoadReport:
+            return msgspec.structs.replace(super().load(settings), context=4096)
+
+    short = LoadSettings(path="fake:ok", context=64)
+    assert evaluate_task(Generous(), short, SMOKE, "smoke_reading", limit=5).truncated == 5
 
 
 def test_progress_is_told() -> None:

@@ -74,8 +74,9 @@ class Many:
         params = context_params(self._settings)
         size = params.n_ubatch
         sequences = SCORED_STATES if self._stateful else SCORED
-        params.n_ctx = self._settings.context + size
-        params.n_batch = max(size, sequences)  # llama.cpp wants room for a row of logits of each sequence
+        # llama.cpp wants room for a row of logits of each sequence, and cuts the batch down to the context.
+        params.n_batch = max(size, sequences)
+        params.n_ctx = max(self._settings.context + size, params.n_batch)
         params.n_seq_max = sequences
         params.kv_unified = True
         return Scorer(

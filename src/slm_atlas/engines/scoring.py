@@ -38,7 +38,8 @@ class Scorer:
     def score(self, pairs: Sequence[Pair]) -> Scores:
         """See `Engine.score`."""
         start = time.perf_counter()
-        longest = max((len(pair.prefix) + len(pair.continuation) for pair in checked(pairs)), default=0)
+        # The last token is predicted, not read.
+        longest = max((len(pair.prefix) + len(pair.continuation) - 1 for pair in checked(pairs)), default=0)
         if longest > self._context:
             raise EngineRefused(f"prefix and continuation exceed the context of {self._context} tokens")
         batches = self._batches

@@ -59,7 +59,7 @@ class EngineLM(KeepingLM):
 
     Args:
         engine: the engine; its model must have a tokenizer.
-        context: tokens of the longest prompt.
+        context: tokens the engine reads of a text at most; the one predicted last is not read.
         answers: keeps answers between runs; None: they are not kept.
         tokens: tokens the engine reads in one call.
         on_progress: told after each call.
@@ -128,7 +128,7 @@ class EngineLM(KeepingLM):
         pairs = []
         for context, split in splits.items():
             # One prefix for all continuations of a context, even where a short one leaves more room.
-            prefix = self._encoder.keep_last(split.prefix, self._context - max(map(len, split.continuations)))
+            prefix = self._encoder.keep_last(split.prefix, self._context + 1 - max(map(len, split.continuations)))
             truncated = len(prefix) < len(split.prefix)
             for place, tokens in zip(places_by_context[context], split.continuations, strict=True):
                 pairs.append(_Pair(place, Pair(prefix=prefix, continuation=tokens), truncated))
@@ -178,8 +178,7 @@ class EngineLM(KeepingLM):
         return self._finish(kind, requests, known)
 
     def _windows(self, place: int, tokens: list[int]) -> list[_Pair]:
-        # One less than the context: the engine wants room for the token predicted last, too.
-        windows = get_rolling_token_windows(tokens, self.prefix_token_id, self._context - 1, context_len=1)
+        windows = get_rolling_token_windows(tokens, self.prefix_token_id, self._context, context_len=1)
         pairs = [make_disjoint_window(window) for window in windows]
         return [_Pair(place, Pair(prefix=prefix, continuation=tokens), truncated=False) for prefix, tokens in pairs]
 

@@ -106,7 +106,7 @@ def evaluate_task(
     _refuse_untrained(load.path, chosen)
     with _leave_for_code(chosen, allowed=allow_code):
         loaded = engine.load(load)
-        lm = _model(engine, loaded, answers, on_progress)
+        lm = _model(engine, load, loaded, answers, on_progress)
         samples, asked, items = _evaluate(lm, suite, chosen, limit, data, shots_order)
     if (broken := fault(choices_of(samples))) is not None:
         raise EngineRefused(f"the run is broken: {broken}")
@@ -125,7 +125,9 @@ def evaluate_task(
     )
 
 
-def _model(engine: Engine, loaded: LoadReport, answers: Answers | None, on_progress: OnProgress | None) -> KeepingLM:
+def _model(
+    engine: Engine, load: LoadSettings, loaded: LoadReport, answers: Answers | None, on_progress: OnProgress | None
+) -> KeepingLM:
     """The model side of lm-eval for an engine."""
     if engine.describe().name in HANDED_OVER:
         from slm_atlas.evals.handed_over import HandedOverLM
@@ -134,7 +136,8 @@ def _model(engine: Engine, loaded: LoadReport, answers: Answers | None, on_progr
     from slm_atlas.evals.lm import EngineLM, call_tokens
 
     tokens = call_tokens(loaded.model_params)
-    return EngineLM(engine, context=loaded.context, answers=answers, tokens=tokens, on_progress=on_progress)
+    context = min(load.context, loaded.context)  # an engine may round up what was asked for
+    return EngineLM(engine, context=context, answers=answers, tokens=tokens, on_progress=on_progress)
 
 
 def work_notes(work: Work) -> dict[str, float]:
