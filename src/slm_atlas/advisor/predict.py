@@ -9,11 +9,13 @@ memory is said, without an interval, since then only the architecture speaks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from slm_atlas import anatomy, stats
 from slm_atlas.anatomy import Quantization
 from slm_atlas.catalog import Model, models, runnable
+from slm_atlas.catalog.architecture import Architecture
 from slm_atlas.insights.frame import Row
 from slm_atlas.insights.trends import MIN_MODELS, comparable
 from slm_atlas.stats import Estimate
@@ -102,7 +104,13 @@ def _by_anatomy(found: anatomy.Estimate) -> Estimate:
 
 
 def _work(model: Model, way: Like) -> anatomy.Estimate:
-    return anatomy.estimate(runnable(model) or model.architecture, way.quantization, context=way.context)
+    return _estimate(runnable(model) or model.architecture, way.quantization, way.context)
+
+
+@cache
+def _estimate(arch: Architecture, quantization: Quantization, context: int) -> anatomy.Estimate:
+    """Kept, since every machine's predictions ask the same of the same models."""
+    return anatomy.estimate(arch, quantization, context=context)
 
 
 def _catalogue() -> dict[str, Model]:
