@@ -13,7 +13,7 @@ from .atlas import slm, wrong
 
 @pytest.fixture
 def measured() -> None:
-    slm("results", "import", f"builtin:{reference_names()[0]}")
+    slm("results", "merge", f"builtin:{reference_names()[0]}")
 
 
 @pytest.mark.usefixtures("measured")

@@ -114,7 +114,7 @@ def test_what_is_known_of_a_model_travels(tiny_model: Path, tmp_path: Path, monk
     once = document("profile", tiny_model, *FAKE)
     slm("results", "export", tmp_path / "all.jsonl")
     monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
-    slm("results", "import", tmp_path / "all.jsonl")
+    slm("results", "merge", tmp_path / "all.jsonl")
     assert document("results", "list") == once
     key = document("results", "list", "--runs")[0]["key"]
     shown = slm("results", "show", key[:12]).stdout

@@ -89,10 +89,10 @@ def test_an_export_read_elsewhere_is_the_same(
     assert (result.exit_code, result.stdout) == (0, "")
     here, runs = document("results", "list"), document("results", "list", "--runs")
     monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
-    assert document("results", "import", tmp_path / "all.jsonl") == {"artifacts": 2, "hosts": 1, "runs": 4}
+    assert document("results", "merge", tmp_path / "all.jsonl") == {"artifacts": 2, "hosts": 1, "runs": 4, "conflicts": []}
     assert document("results", "list") == here
     assert document("results", "list", "--runs") == runs
-    assert "0 runs added" in slm("results", "import", tmp_path / "all.jsonl").stderr
+    assert "0 runs added" in slm("results", "merge", tmp_path / "all.jsonl").stderr
 
 
 def test_a_csv_has_a_line_a_sample(measured: list[str], tmp_path: Path) -> None:
@@ -105,18 +105,18 @@ def test_a_csv_has_a_line_a_sample(measured: list[str], tmp_path: Path) -> None:
 
 def test_wrong_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text("no json\n")
-    assert ".jsonl or .csv" in wrong("results", "export", tmp_path / "all.xlsx")
-    assert "broken.jsonl is neither" in wrong("results", "import", tmp_path / "broken.jsonl")
+    assert ".jsonl, .parquet or .csv" in wrong("results", "export", tmp_path / "all.xlsx")
+    assert "broken.jsonl is no store" in wrong("results", "merge", tmp_path / "broken.jsonl")
     (tmp_path / "cut.jsonl").write_text('{"record": "run", "run"')
-    assert "cut.jsonl:1" in wrong("results", "import", tmp_path / "cut.jsonl")
-    assert "cannot be read" in wrong("results", "import", tmp_path / "no.jsonl")
+    assert "cut.jsonl:1" in wrong("results", "merge", tmp_path / "cut.jsonl")
+    assert "cannot be read" in wrong("results", "merge", tmp_path / "no.jsonl")
 
 
 RECORDED = Path(__file__).parents[1] / "store" / "data" / "llama_bench.json"
 
 
 def test_what_llama_bench_measured_stands_beside_ours(measured: list[str]) -> None:
-    assert document("results", "import", RECORDED) == {"artifacts": 1, "hosts": 1, "runs": 3}
+    assert document("results", "merge", RECORDED) == {"artifacts": 1, "hosts": 1, "runs": 3, "conflicts": []}
     assert len(document("results", "list", "--runs")) == len(measured) + 3
     listed = slm("results", "list").stdout
     assert "engine llama-bench" in listed
@@ -127,18 +127,18 @@ def test_what_llama_bench_measured_stands_beside_ours(measured: list[str]) -> No
 def test_llama_bench_on_a_file_of_ours_is_a_result_of_that_file(tiny_model: Path, tmp_path: Path) -> None:
     tests = [test | {"model_filename": str(tiny_model)} for test in json.loads(RECORDED.read_text())]
     (tmp_path / "theirs.json").write_text(json.dumps(tests))
-    slm("results", "import", tmp_path / "theirs.json")
+    slm("results", "merge", tmp_path / "theirs.json")
     assert {row["name"] for row in document("results", "list")} == {"Tiny"}
 
 
 def test_a_reference_that_comes_with_the_package_is_imported_once() -> None:
     (name,) = reference_names()
-    added = document("results", "import", f"builtin:{name}")
+    added = document("results", "merge", f"builtin:{name}")
     assert added["runs"] >= 165, "55 shapes of the survey, three runs each"
-    assert document("results", "import", f"builtin:{name}") == {"artifacts": 0, "hosts": 0, "runs": 0}
+    assert document("results", "merge", f"builtin:{name}") == {"artifacts": 0, "hosts": 0, "runs": 0, "conflicts": []}
     rows = document("results", "list")
     assert {row["name"] for row in rows} >= {"Phi-2", "Gemma-2B", "MiniCPM3-4B"}
 
 
 def test_a_reference_that_is_not_there_is_told_with_those_that_are() -> None:
-    assert f"builtin:{reference_names()[0]}" in wrong("results", "import", "builtin:mine")
+    assert f"builtin:{reference_names()[0]}" in wrong("results", "merge", "builtin:mine")

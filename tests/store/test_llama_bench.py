@@ -17,7 +17,7 @@ from slm_atlas.errors import Outcome, UserError
 from slm_atlas.store import (
     Artifact,
     Here,
-    Imported,
+    Merged,
     Run,
     Sample,
     Store,
@@ -56,7 +56,7 @@ def test_both_of_its_forms_are_read_alike() -> None:
 
 
 def test_each_test_is_a_run_and_each_repetition_a_sample(store: Store) -> None:
-    assert import_llama_bench(store, RECORDED, TESTS, NOWHERE) == Imported(artifacts=1, hosts=1, runs=3)
+    assert import_llama_bench(store, RECORDED, TESTS, NOWHERE) == Merged(artifacts=1, hosts=1, runs=3)
     runs = [(run, store.samples(run.key)) for run in store.runs()]
     assert [[sample.metric for sample in samples] for _, samples in runs] == [
         ["prefill_s"] * 3,
@@ -99,9 +99,9 @@ def test_an_older_version_that_says_less_is_taken_in(store: Store) -> None:
 
 def test_importing_again_adds_nothing_and_a_second_process_is_a_second_run(store: Store) -> None:
     import_llama_bench(store, RECORDED, TESTS, NOWHERE)
-    assert import_llama_bench(store, RECORDED, TESTS, NOWHERE) == Imported(0, 0, 0)
+    assert import_llama_bench(store, RECORDED, TESTS, NOWHERE) == Merged(0, 0, 0)
     later = [TESTS[0] | {"test_time": "2030-01-01T00:00:00Z"}]
-    assert import_llama_bench(store, RECORDED, later, NOWHERE) == Imported(0, 0, 1)
+    assert import_llama_bench(store, RECORDED, later, NOWHERE) == Merged(0, 0, 1)
 
 
 def test_a_file_not_seen_has_a_stand_in_that_says_so(store: Store) -> None:

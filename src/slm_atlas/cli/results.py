@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import click
 from slm_atlas import home
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.errors import UserError
-from slm_atlas.store import Imported, Run, Sample, Store
+from slm_atlas.store import Conflict, Merged, Run, Sample, Store
 
 
 @click.group()
@@ -109,46 +110,65 @@ def _print_samples(samples: list[Sample]) -> None:
 @command.command("export", epilog="Example: slm results export results.jsonl")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 def export_results(path: Path) -> None:
-    """Write everything to PATH: a .jsonl that another atlas imports, or a .csv with a line a sample."""
-    from slm_atlas.store import export_csv, export_jsonl
+    """Write everything to PATH: a .jsonl that another atlas merges, or a .parquet or .csv with a line a sample.
 
-    writers = {".jsonl": export_jsonl, ".csv": export_csv}
+    JSONL holds every attempt; the others the one of each run that counts, Parquet with every field.
+    """
+    from slm_atlas.store import export_csv, export_jsonl, export_parquet
+
+    writers = {".jsonl": export_jsonl, ".parquet": export_parquet, ".csv": export_csv}
     if path.suffix not in writers:
-        raise UserError(f"Cannot tell the format of {path}.", "a name that ends with .jsonl or .csv")
+        raise UserError(f"Cannot tell the format of {path}.", "a name that ends with .jsonl, .parquet or .csv")
     with Store(home.store_path()) as store:
         writers[path.suffix](store, path)
     say(f"Written: {path}")
 
 
-@command.command("import", epilog="Example: slm results import from-my-phone.jsonl")
+@command.command("merge", epilog="Example: slm results merge from-my-phone.jsonl")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
-def import_results(path: Path, json: bool) -> None:
-    """Add results from PATH: another device's export (.jsonl), or what llama-bench wrote with -o json or -o jsonl.
+def merge_results(path: Path, json: bool) -> None:
+    """Add results from PATH: another device's store (atlas.sqlite) or export (.jsonl), or llama-bench's -o json.
 
     builtin:NAME is a reference that comes with SLM Atlas, measured on a quiet machine; a wrong NAME lists them. What
-    is known already is not added twice. A model that llama-bench measured is known by its content where its file is on
-    this disk, else by its name, type and size.
+    is known already is not added twice. What contradicts this store (the same run with other samples, other facts of
+    the same file or machine) is listed and changes nothing; the command then ends with exit code 1. A model that
+    llama-bench measured is known by its content where its file is on this disk, else by its name, type and size.
     """
     from slm_atlas.store import REFERENCE_PREFIX, reference_path
 
     source = reference_path(str(path)) if str(path).startswith(REFERENCE_PREFIX) else path
     with Store(home.store_path()) as store:
-        added = _import(store, source)
+        added = _merge(store, source)
     if json:
         print_json(added._asdict())
     else:
-        say(", ".join(f"{number} {name}" for name, number in added._asdict().items()) + " added.")
+        say(f"{added.artifacts} artifacts, {added.hosts} hosts, {added.runs} runs added.")
+        _print_conflicts(added.conflicts)
+    if added.conflicts:
+        raise click.exceptions.Exit(1)
 
 
-def _import(store: Store, path: Path) -> Imported:
-    from slm_atlas.store import Here, import_jsonl, import_llama_bench, is_export, read_llama_bench
+def _print_conflicts(conflicts: Sequence[Conflict]) -> None:
+    if not conflicts:
+        return
+    number = "1 contradiction" if len(conflicts) == 1 else f"{len(conflicts)} contradictions"
+    say(f"{number}: what stands here stays, and the other keeps its own.")
+    lines = [(found.kind, found.id[:12], found.name, found.what, found.here, found.there) for found in conflicts]
+    print_table(["What", "Id", "Of", "Differs in", "Here", "There"], lines)
 
+
+def _merge(store: Store, path: Path) -> Merged:
+    from slm_atlas.store import Here, import_jsonl, import_llama_bench, is_export, is_store, merge_store
+    from slm_atlas.store import read_llama_bench
+
+    if is_store(path):
+        return merge_store(store, path)
     if is_export(path):
         return import_jsonl(store, path)
     tests = read_llama_bench(path)
     if tests is None:
-        message = f"{path} is neither an export of ours nor llama-bench's JSON."
+        message = f"{path} is no store, no export of ours and not llama-bench's JSON."
         raise UserError(message, "slm results export, or llama-bench -o json, on the machine it came from")
     from slm_atlas.bench import describe_host
     from slm_atlas.models.identify import identify

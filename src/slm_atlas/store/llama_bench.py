@@ -18,8 +18,8 @@ import msgspec
 from slm_atlas import __version__
 from slm_atlas.errors import Outcome, UserError
 from slm_atlas.store.db import Store
-from slm_atlas.store.exchange import Imported
 from slm_atlas.store.keys import content_hash, run_key
+from slm_atlas.store.merge import Merged
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
 
 UNKNOWN = "unknown"
@@ -125,7 +125,7 @@ def _documents(texts: list[bytes]) -> list[Any]:
     return found
 
 
-def import_llama_bench(store: Store, path: Path, tests: list[dict[str, Any]], here: Here) -> Imported:
+def import_llama_bench(store: Store, path: Path, tests: list[dict[str, Any]], here: Here) -> Merged:
     """Adds the tests of a file, all of them or none; what is known already is not added again.
 
     Raises:
@@ -144,7 +144,7 @@ def import_llama_bench(store: Store, path: Path, tests: list[dict[str, Any]], he
             except (msgspec.ValidationError, ValueError, OverflowError) as error:
                 message = f"{path}, test {number} of llama-bench: {error}. Nothing was imported."
                 raise UserError(message, "llama-bench -o json > results.json") from error
-    return Imported(artifacts, hosts, runs)
+    return Merged(artifacts, hosts, runs)
 
 
 def _artifact(test: Test, here: Here) -> tuple[Artifact, bool]:

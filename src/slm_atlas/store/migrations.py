@@ -86,6 +86,11 @@ def migrate(connection: sqlite3.Connection, path: Path, sections: Sequence[str] 
         raise
 
 
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `UserError` if a file is another program's, or was written by a newer version of SLM Atlas."""
+    _checked(connection, path, len(migrations()))
+
+
 def _checked(connection: sqlite3.Connection, path: Path, known: int) -> int:
     """The version of the store, if it is one and we know it."""
     # One statement, so that all of it is from one moment.

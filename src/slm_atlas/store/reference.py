@@ -28,7 +28,7 @@ def reference_path(name: str) -> Path:
     """
     bare = name.removeprefix(PREFIX)
     if bare not in reference_names():
-        known = " or ".join(f"slm results import {PREFIX}{each}" for each in reference_names())
+        known = " or ".join(f"slm results merge {PREFIX}{each}" for each in reference_names())
         raise UserError(f"No results called '{bare}' come with SLM Atlas.", known)
     return _folder() / f"{bare}{_ENDING}"
 

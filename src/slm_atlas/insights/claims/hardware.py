@@ -17,7 +17,7 @@ from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_d
 PHONE, JETSON = "Meizu 18 Pro", "Jetson Orin NX 16GB"
 SLOWER = 0.1
 """By how much a token must take longer at the end of a figure than at its start to be called throttling."""
-SECOND_HOST = "the same study on another machine: slm results import OTHER.jsonl"
+SECOND_HOST = "the same study on another machine: slm results merge OTHER.jsonl"
 SUSTAINED = "slm bench MODEL --sustained 3m, on two machines"
 MIN_MODELS = 3
 """Fewer files measured on both machines are no test."""
