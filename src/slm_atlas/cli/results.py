@@ -9,12 +9,19 @@ from pathlib import Path
 import click
 
 from slm_atlas import home
+from slm_atlas.cli.lazy import LazyCommand, LazyGroup
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.errors import UserError
 from slm_atlas.store import Conflict, Merged, Run, Sample, Store
 
 
-@click.group()
+COMMANDS = {
+    "hub": LazyCommand("slm_atlas.cli.results_hub", "Write the scores of MODEL as files for its repository on the Hub."),
+    "cite": LazyCommand("slm_atlas.cli.results_cite", "Print a citation of what was measured, with its hash."),
+}
+
+
+@click.group(cls=LazyGroup, lazy_commands=COMMANDS)
 def command() -> None:
     """List, show and export what was measured."""
 

@@ -9,6 +9,7 @@ import click
 
 from slm_atlas.cli.output import print_table, say, with_interval
 from slm_atlas.cli.sustained_rows import print_sustained
+from slm_atlas.insights.differences import differences
 from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.stats import Estimate
 from slm_atlas.units import format_bytes, format_count, format_rate
@@ -58,24 +59,6 @@ def print_memory(found: Sequence[Row]) -> None:
     click.echo()
     lines = [[row.name, row.quantization, *(_bytes(row.metrics.get(metric)) for metric in MEMORY)] for row in measured]
     print_table(["Memory of", "Quant", *MEMORY.values()], lines, right=set(MEMORY.values()))
-
-
-def differences(found: Sequence[Row]) -> list[str | None]:
-    """What tells each row from the others, beside its model: engine, machine and settings that are not all alike."""
-    facts = [_facts(row) for row in found]
-    values: dict[str, set[object]] = {}
-    for fact in facts:
-        for name, value in fact.items():
-            values.setdefault(name, set()).add(value)
-    varying = [{name: value for name, value in fact.items() if len(values[name]) > 1} for fact in facts]
-    return [
-        ", ".join(f"{name} {value}" for name, value in fact.items() if value is not None) or None for fact in varying
-    ]
-
-
-def _facts(row: Row) -> dict[str, object]:
-    engine, _, build = row.engine.partition(" | ")
-    return {"engine": engine, engine: build, "machine": row.host, "compute": row.compute, **row.settings}
 
 
 def _estimates(row: Row) -> list[Estimate]:

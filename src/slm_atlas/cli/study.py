@@ -56,7 +56,7 @@ def _load(name: str, model: str | None) -> Study:
 @model_option
 @engine_option
 @retry_option
-@click.option("--report/--no-report", default=True, show_default=True, help="Write the report at the end.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write the report, and its tables for a paper.")
 @json_option
 def run_study(study: str, model: str | None, engine: str | None, retry_failed: bool, report: bool, json: bool) -> None:
     """Run STUDY, a name of `slm study list` or a TOML file; interrupted, it goes on where it stopped."""
@@ -65,9 +65,12 @@ def run_study(study: str, model: str | None, engine: str | None, retry_failed: b
     loaded = _load(study, model)
     dataset = run_and_show(loaded, engine=engine, retry_failed=retry_failed, json=json)
     if report:
+        from slm_atlas.report.paper_tables import source_of, write_tables
         from slm_atlas.report.site import write_report
 
-        path = write_report(dataset, home.reports_dir() / loaded.name, title=loaded.title)
+        folder = home.reports_dir() / loaded.name
+        path = write_report(dataset, folder, title=loaded.title)
+        write_tables(dataset, folder / "tables", source=source_of(dataset))
         say(f"The report: {path}")
     exit_if_all_failed(dataset)
 

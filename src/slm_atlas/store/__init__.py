@@ -5,7 +5,7 @@ elsewhere, and `import_llama_bench` takes in what llama.cpp's own benchmark meas
 """
 
 from slm_atlas.store.db import Attempt, Store
-from slm_atlas.store.exchange import export_jsonl, import_jsonl, is_export
+from slm_atlas.store.exchange import export_jsonl, import_jsonl, is_export, opened
 from slm_atlas.store.keys import content_hash, run_key
 from slm_atlas.store.llama_bench import Here, import_llama_bench, read_llama_bench
 from slm_atlas.store.merge import Conflict, Merged, is_store, merge_store
@@ -36,6 +36,7 @@ __all__ = [
     "is_export",
     "is_store",
     "merge_store",
+    "opened",
     "read_llama_bench",
     "reference_names",
     "reference_path",

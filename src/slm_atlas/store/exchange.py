@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
 from slm_atlas.errors import UserError
 from slm_atlas.store.db import Attempt, Store
-from slm_atlas.store.merge import Merged, Merger
+from slm_atlas.store.merge import Merged, Merger, is_store, snapshot
 from slm_atlas.store.records import Artifact, Host, Run, Sample
 from slm_atlas.store.replacing import replacing
 
@@ -75,6 +76,24 @@ def import_jsonl(store: Store, path: Path) -> Merged:
                     with _naming(f"{path}:{number}"):
                         merger.record(attempt)
     return merger.merged()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Store]:
+    """Another store, or an export, as a store of its own that ends with this; the file itself is only read.
+
+    Raises:
+        UserError: it is neither, or is broken; or a store that is another program's or of a newer version.
+    """
+    if is_store(path):
+        with snapshot(path) as other:
+            yield other
+        return
+    if not is_export(path):
+        raise UserError(f"{path} is neither a store nor an export of ours.", "slm results export NAME.jsonl")
+    with TemporaryDirectory() as folder, Store(Path(folder) / "read.sqlite") as other:
+        import_jsonl(other, path)
+        yield other
 
 
 def _by_key(lines: Mapping[int, _Line]) -> dict[str, dict[int, Attempt]]:
