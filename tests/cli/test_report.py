@@ -41,3 +41,12 @@ def test_a_site_can_be_hosted_as_it_is(tiny_model: Path, tmp_path: Path) -> None
     assert "measured" in {candidate["basis"] for candidate in candidates}
     assert (tmp_path / "site" / "data" / "results.jsonl").read_text().count('"replicate"') >= 3
     assert "not both" in wrong("report", "--site", tmp_path, "--output", tmp_path)
+
+
+def test_tables_for_a_paper(tiny_model: Path, tmp_path: Path) -> None:
+    assert "nothing was measured" in wrong("report", "--paper")
+    slm("bench", tiny_model, "--engine", "fake", "--runs", 3)
+    result = slm("report", "--paper", "--output", tmp_path / "tables")
+    assert result.stdout.splitlines() == [str(tmp_path / "tables" / name) for name in ("costs.md", "costs.tex")]
+    assert "Tiny" in (tmp_path / "tables" / "costs.md").read_text()
+    assert "not both" in wrong("report", "--site", tmp_path, "--paper")

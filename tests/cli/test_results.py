@@ -6,11 +6,16 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import msgspec
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from slm_atlas import home
-from slm_atlas.store import reference_names
+from slm_atlas.store import RunKind, Sample, Store, reference_names
+from store.facts import ARTIFACT, HOST, run
 
 from .atlas import copies, document, slm, tables, write_study, wrong
 
@@ -142,3 +147,95 @@ def test_a_reference_that_comes_with_the_package_is_imported_once() -> None:
 
 def test_a_reference_that_is_not_there_is_told_with_those_that_are() -> None:
     assert f"builtin:{reference_names()[0]}" in wrong("results", "merge", "builtin:mine")
+
+
+def test_stores_of_two_devices_are_joined_and_contradictions_listed(
+    measured: list[str], own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slm("results", "export", tmp_path / "mine.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "mine.jsonl").read_text().splitlines()]
+    changed = next(line for line in lines if line["record"] == "run" and line["samples"])
+    changed["samples"][0]["value"] += 1
+    next(line for line in lines if line["record"] == "host")["host"]["cores"] += 1
+    (tmp_path / "theirs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    before = slm("results", "cite").stdout
+    result = slm("results", "merge", tmp_path / "theirs.jsonl")
+    assert result.exit_code == 1
+    assert "2 contradictions" in result.stderr
+    assert changed["run"]["key"][:12] in result.stdout
+    as_json = slm("results", "merge", tmp_path / "theirs.jsonl", "--json")
+    assert as_json.exit_code == 1
+    assert [found["kind"] for found in json.loads(as_json.stdout)["conflicts"]] == ["host", "run"]
+    assert slm("results", "cite").stdout == before, "nothing was overwritten"
+    monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
+    added = document("results", "merge", own_home / "atlas.sqlite")
+    assert added == {"artifacts": 2, "hosts": 1, "runs": 4, "conflicts": []}
+    assert slm("results", "cite").stdout == before
+    assert "this store itself" in wrong("results", "merge", tmp_path / "elsewhere" / "atlas.sqlite")
+
+
+def test_a_citation_names_the_data_of_a_store_and_of_its_export_alike(measured: list[str], tmp_path: Path) -> None:
+    slm("results", "export", tmp_path / "all.jsonl")
+    found = document("results", "cite")
+    assert found == document("results", "cite", tmp_path / "all.jsonl")
+    assert (found["runs"], found["files"]) == (4, 2)
+    assert found["data_sha256"] in slm("results", "cite").stdout
+    assert "@misc{" in slm("results", "cite", "--bibtex").stdout
+    (tmp_path / "notes.txt").write_text("mine")
+    assert "neither a store nor an export" in wrong("results", "cite", tmp_path / "notes.txt")
+
+
+def test_nothing_measured_has_no_citation() -> None:
+    assert "slm study run quick" in wrong("results", "cite")
+
+
+def test_parquet_holds_what_csv_holds(measured: list[str], tmp_path: Path) -> None:
+    slm("results", "export", tmp_path / "all.parquet")
+    slm("results", "export", tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    typed = pq.read_table(tmp_path / "all.parquet").to_pylist()
+    assert [(row["key"], row["metric"]) for row in typed] == [(row["key"], row["metric"] or None) for row in rows]
+
+
+def evaluated(own_home: Path, *, forged: bool = False, suite: str = "lm-eval") -> None:
+    """A model that was evaluated on one task, in this test's home."""
+    artifact = msgspec.structs.replace(ARTIFACT, forged=forged)
+    settings = {"task": "arc_easy", "suite": suite, "lm_eval_task": "arc_easy", "metric": "acc", "shots": 0}
+    settings |= {"items": 4, "data": "folder", "lm_eval": "0.4.13", "task_version": "1.0"}
+    of_items = [Sample(metric="acc", index=i, value=float(i > 0), item=str(i)) for i in range(4)]
+    with Store(own_home / "atlas.sqlite") as store:
+        store.add_artifact(artifact)
+        store.add_host(HOST)
+        store.record(run("a", kind=RunKind.EVAL, engine="llamacpp | x 1", settings=settings), of_items)
+
+
+def test_scores_become_files_for_a_repository(own_home: Path, tmp_path: Path) -> None:
+    evaluated(own_home)
+    result = slm("results", "hub", ARTIFACT.name, "--output", tmp_path / "card")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        str(tmp_path / "card" / ".eval_results" / "arc_easy.yaml"),
+        str(tmp_path / "card" / "model-index.yaml"),
+    ]
+    (found,) = yaml.safe_load((tmp_path / "card" / ".eval_results" / "arc_easy.yaml").read_text())
+    assert found["dataset"] == {"id": "allenai/ai2_arc", "task_id": "arc_easy"}
+    assert found["value"] == 75.0
+    (result_of,) = yaml.safe_load((tmp_path / "card" / "model-index.yaml").read_text())["model-index"]
+    assert result_of["results"][0]["dataset"]["config"] == "ARC-Easy"
+    assert "cannot be written" in wrong("results", "hub", ARTIFACT.name, "--output", own_home / "atlas.sqlite" / "x")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"), [({"forged": True}, "random weights"), ({"suite": "smoke"}, "can be compared with published")]
+)
+def test_random_weights_and_the_smoke_suite_are_never_published(
+    own_home: Path, tmp_path: Path, made: dict[str, Any], words: str
+) -> None:
+    evaluated(own_home, **made)
+    assert words in wrong("results", "hub", ARTIFACT.name, "--output", tmp_path / "card")
+    assert not (tmp_path / "card").exists()
+
+
+def test_a_model_that_was_not_evaluated_is_one_line() -> None:
+    assert "No model called 'nobody'" in wrong("results", "hub", "nobody")
