@@ -36,3 +36,10 @@ def test_without_a_choice_it_is_the_systems_folder(value: str | None, monkeypatc
         monkeypatch.setenv("SLM_ATLAS_HOME", value)
     assert home.home().name == "slm-atlas"
     assert home.home().is_absolute()
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        home.replace_file(tmp_path / "taken", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

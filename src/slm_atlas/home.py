@@ -51,8 +51,16 @@ def traces_dir() -> Path:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file at once, so that nobody ever reads half of it; its folder is made if it is missing."""
+    """Replace a file at once, so that nobody ever reads half of it; its folder is made if it is missing.
+
+    Raises:
+        OSError: it cannot be written; the old one stays, and nothing else is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

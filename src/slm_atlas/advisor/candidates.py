@@ -49,13 +49,13 @@ _SURVEY = {
 
 
 def candidates(rows: Sequence[Row]) -> list[Candidate]:
-    """Every file that was measured, and for each machine the models that were not; without runs, of no machine.
+    """Every file that was measured, and for each machine the models that were not; without numbers, of no machine.
 
     Args:
         rows: as `insights.frame.rows` gives them.
     """
     scores = _scores(rows)
-    machines = list(dict.fromkeys(row.host for row in rows if row.settings)) or [""]
+    machines = list(dict.fromkeys(row.host for row in rows if row.settings and row.metrics)) or [""]
     return [found for machine in machines for found in _of(machine, rows, scores)]
 
 

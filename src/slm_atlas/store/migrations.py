@@ -96,7 +96,7 @@ def _checked(connection: sqlite3.Connection, path: Path, known: int) -> int:
     # One statement, so that all of it is from one moment.
     state = _State(*connection.execute(_STATE).fetchone())
     if state.objects and state.application_id != APPLICATION_ID:
-        raise UserError(f"{path} is a SQLite database of another program.", "name another file for the store")
+        raise UserError(f"{path} is a SQLite database of another program.", "another file, or another folder in SLM_ATLAS_HOME")
     if state.version > known:
         raise UserError(
             f"{path} was written by a newer SLM Atlas (its schema is {state.version}, this version knows {known}).",
