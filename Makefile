@@ -50,6 +50,7 @@ bench: $(BIN)/.demo  ## Run the benchmarks that stand behind the claims (a quiet
 	$(BIN)/python benchmarks/forged_against_real.py
 	$(BIN)/python benchmarks/instrument_overhead.py
 	$(BIN)/python benchmarks/against_llama_bench.py
+	$(BIN)/python benchmarks/report_speed.py
 
 clean:           ## Remove the environment and what the demo made
 	rm -rf $(VENV) .atlas .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -121,7 +121,10 @@ def mcnemar(losses: int, gains: int) -> float:
     (0.0625, 1.0, 1.0)
     """
     differing = losses + gains
-    tail = sum(math.comb(differing, fewer) for fewer in range(min(losses, gains) + 1))
+    ways = tail = 1
+    for fewer in range(min(losses, gains)):
+        ways = ways * (differing - fewer) // (fewer + 1)  # each binomial coefficient from the one before
+        tail += ways
     chance: float = 2 * tail / 2**differing
     return min(1.0, chance)
 
