@@ -48,7 +48,9 @@ def copy(store: Store, attempts: list[Attempt], machine: int, factor: float, lac
             if added >= lacking:
                 break
             key = run_key(copied=run.key, host=host.id)
-            moved = [msgspec.structs.replace(s, value=s.value * factor) if s.metric.endswith("_s") else s for s in samples]
+            moved = [
+                msgspec.structs.replace(s, value=s.value * factor) if s.metric.endswith("_s") else s for s in samples
+            ]
             store.record(msgspec.structs.replace(run, key=key, host=host.id), moved)
             added += len(moved)
     return added

@@ -180,3 +180,13 @@ def test_a_disk_that_fills_up_keeps_the_last_report_and_leaves_nothing_half(own_
     assert "Traceback" not in done.stderr
     assert (tmp_path / "out" / "index.html").read_text() == "the last one"
     assert list((tmp_path / "out").rglob(".*")) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sizes of files cannot be limited there")
+@pytest.mark.parametrize("command", ["results list", "results cite", "choose --memory 4GiB", "insights --data mine"])
+def test_on_a_disk_without_room_for_anything_results_can_be_read(own_home: Path, command: str) -> None:
+    stored(own_home, changed(study((REAL,))))
+    full = [sys.executable, "-c", SMALL_FILES.replace("200_000", "0"), *command.split()]
+    done = subprocess.run(full, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()

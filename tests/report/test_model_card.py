@@ -25,7 +25,14 @@ SOURCE = Source("allenai/ai2_arc", "ARC-Easy", "test")
 
 
 def answered(task: str = "arc_easy", shots: int = 0, right: int = 30, n: int = 40, **settings: object) -> Answered:
-    given = {"task": task, "suite": "lm-eval", "lm_eval_task": "arc_easy", "metric": "acc", "shots": shots, "items": 500}
+    given = {
+        "task": task,
+        "suite": "lm-eval",
+        "lm_eval_task": "arc_easy",
+        "metric": "acc",
+        "shots": shots,
+        "items": 500,
+    }
     given |= {"chance": 0.25, "lm_eval": "0.4.13", "task_version": "1.0"} | settings
     run = msgspec.structs.replace(DATASET.runs[0], key=task, kind=RunKind.EVAL, settings=given, host=HOST.id)
     samples = [Sample(metric="acc", index=i, value=float(i < right), item=str(i)) for i in range(n)]
@@ -80,7 +87,7 @@ def test_a_hostile_name_is_text() -> None:
     hostile = "x: [y]\n- &a *b #"
     index = yaml.safe_load(card_files(hostile, of(answered()))["model-index.yaml"])
     assert index["model-index"][0]["name"] == hostile
-    assert list(card_files("M", of(answered("../../etc/x"))))[0] == ".eval_results/.._.._etc_x.yaml"
+    assert next(iter(card_files("M", of(answered("../../etc/x"))))) == ".eval_results/.._.._etc_x.yaml"
 
 
 def test_without_the_hub_s_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

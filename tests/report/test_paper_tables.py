@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ def cells(text: str) -> list[list[str]]:
     """The cells of the one table of a Markdown text."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     lines: list[list[str]] = []
-    for token, inside in zip(tokens, tokens[1:], strict=False):
+    for token, inside in itertools.pairwise(tokens):
         if token.type == "tr_open":
             lines.append([])
         elif token.type in ("th_open", "td_open"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from slm_atlas.stats import (
     LEVEL,
@@ -19,6 +20,7 @@ from slm_atlas.stats import (
     compare,
     half_width,
     items_for,
+    mcnemar,
     mean_estimate,
     wilson,
 )
@@ -117,6 +119,12 @@ def test_the_difference_covers_as_stated(cells: tuple[float, ...], n: int) -> No
     drawn = rng.multinomial(n, cells, SIMULATIONS)
     covered = [interval(int(row[1]), int(row[2])) for row in drawn]
     assert np.mean(covered) >= LEVEL - TOLERANCE - 0.01
+
+
+@given(losses=st.integers(0, 3000), gains=st.integers(0, 3000))
+def test_mcnemar_is_the_binomial_test_however_many_items(losses: int, gains: int) -> None:
+    expected = binomtest(losses, losses + gains).pvalue if losses + gains else 1.0
+    assert mcnemar(losses, gains) == pytest.approx(expected, rel=1e-6, abs=1e-250)
 
 
 @given(losses=st.integers(0, 6), gains=st.integers(0, 6), ties=st.integers(0, 5))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -25,7 +24,7 @@ from slm_atlas.store import (
     import_jsonl,
 )
 
-from .facts import ARTIFACT, HOST, RUN, any_attempts, prepare, run, samples
+from .facts import any_attempts, prepare, run, samples
 
 
 @pytest.fixture

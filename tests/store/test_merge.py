@@ -170,6 +170,17 @@ def test_a_store_on_a_read_only_disk_is_read(read_only_copy: Path) -> None:
         assert [each.run.key for each in other.attempts()] == ["a"]
 
 
+def test_a_store_on_a_read_only_disk_can_be_read_and_exported_and_takes_nothing(read_only_copy: Path) -> None:
+    with pytest.raises(UserError, match="cannot be opened for writing"):
+        Store(read_only_copy)
+    with Store(read_only_copy, reading=True) as store:
+        assert store.samples("a") == samples(1)
+        with tempfile.TemporaryDirectory() as folder:
+            export_jsonl(store, Path(folder) / "out.jsonl")
+        with pytest.raises(UserError, match="cannot be opened for writing"):
+            store.record(run("b"), samples(1))
+
+
 def test_a_store_is_not_merged_with_itself(ours: Store) -> None:
     with pytest.raises(UserError, match="this store itself"):
         merge_store(ours, ours.path)

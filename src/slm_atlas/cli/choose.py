@@ -52,7 +52,7 @@ def command(
     from slm_atlas.insights.frame import read_dataset, rows
     from slm_atlas.store import Store
 
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         dataset = read_dataset(store)
     found = candidates(rows(dataset.real))
     chosen = _machine(machine, dataset.hosts) if machine else main_machine(found)

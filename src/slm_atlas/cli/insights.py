@@ -97,7 +97,7 @@ def _evidence(wanted: str | None) -> dict[Data, Evidence]:
     from slm_atlas.store import Store
 
     def mine() -> Evidence:
-        with Store(home.store_path()) as store:
+        with Store(home.store_path(), reading=True) as store:
             return Evidence(dataset=measured(read_dataset(store)))
 
     made = {Data.PAPER: of_paper, Data.CATALOGUE: of_catalogue, Data.MINE: mine}

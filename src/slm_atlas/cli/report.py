@@ -34,13 +34,13 @@ def command(output: Path | None, site: Path | None, title: str, paper: bool) -> 
     from slm_atlas.store import Store
     from slm_atlas.store.exchange import export_jsonl
 
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         dataset = measured(read_dataset(store))
     if site is None:
         path = write_report(dataset, output or home.reports_dir() / "all", title=title)
     else:
         path = write_site(dataset, site, title=title)
-        with Store(home.store_path()) as store:
+        with Store(home.store_path(), reading=True) as store:
             export_jsonl(store, site / "data" / "results.jsonl")
     say("The report:")
     click.echo(path)
@@ -52,7 +52,7 @@ def _write_tables(folder: Path) -> None:
     from slm_atlas.report.paper_tables import write_tables
     from slm_atlas.store import Store
 
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         dataset, attempts = measured(read_dataset(store)), store.attempts()
     if not attempts:
         raise UserError("There is no table to write: nothing was measured yet.", "slm study run quick")

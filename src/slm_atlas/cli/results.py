@@ -14,9 +14,10 @@ from slm_atlas.cli.output import json_option, print_fields, print_json, print_ta
 from slm_atlas.errors import UserError
 from slm_atlas.store import Conflict, Merged, Run, Sample, Store
 
-
 COMMANDS = {
-    "hub": LazyCommand("slm_atlas.cli.results_hub", "Write the scores of MODEL as files for its repository on the Hub."),
+    "hub": LazyCommand(
+        "slm_atlas.cli.results_hub", "Write the scores of MODEL as files for its repository on the Hub."
+    ),
     "cite": LazyCommand("slm_atlas.cli.results_cite", "Print a citation of what was measured, with its hash."),
 }
 
@@ -34,7 +35,7 @@ def list_results(runs: bool, json: bool) -> None:
     from slm_atlas.cli.measure import show
     from slm_atlas.insights.frame import read_dataset
 
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         dataset = read_dataset(store)
     if runs:
         _print_runs(dataset.runs, {sha: found.name for sha, found in dataset.artifacts.items()}, json)
@@ -64,7 +65,7 @@ def show_result(key: str, json: bool) -> None:
 
     Every single sample is in the JSON document.
     """
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         found = [run for run in store.runs() if run.key.startswith(key)]
         if len(found) != 1:
             what = "No run has" if not found else f"{len(found)} runs have"
@@ -126,7 +127,7 @@ def export_results(path: Path) -> None:
     writers = {".jsonl": export_jsonl, ".parquet": export_parquet, ".csv": export_csv}
     if path.suffix not in writers:
         raise UserError(f"Cannot tell the format of {path}.", "a name that ends with .jsonl, .parquet or .csv")
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         writers[path.suffix](store, path)
     say(f"Written: {path}")
 
@@ -166,8 +167,15 @@ def _print_conflicts(conflicts: Sequence[Conflict]) -> None:
 
 
 def _merge(store: Store, path: Path) -> Merged:
-    from slm_atlas.store import Here, import_jsonl, import_llama_bench, is_export, is_store, merge_store
-    from slm_atlas.store import read_llama_bench
+    from slm_atlas.store import (
+        Here,
+        import_jsonl,
+        import_llama_bench,
+        is_export,
+        is_store,
+        merge_store,
+        read_llama_bench,
+    )
 
     if is_store(path):
         return merge_store(store, path)

@@ -24,7 +24,7 @@ def command(path: Path | None, bibtex: bool, json: bool) -> None:
     from slm_atlas.report.citing import as_bibtex, as_text, cite
     from slm_atlas.store import Store, opened
 
-    with Store(home.store_path()) if path is None else opened(path) as store:
+    with Store(home.store_path(), reading=True) if path is None else opened(path) as store:
         attempts, artifacts, hosts = store.attempts(), store.artifacts(), store.hosts()
     if not attempts:
         raise UserError("There is nothing to cite: no run was recorded.", "slm study run quick")

@@ -35,7 +35,7 @@ def command(model: str, output: Path | None) -> None:
     from slm_atlas.report.model_card import card_files, entry
     from slm_atlas.store import Store
 
-    with Store(home.store_path()) as store:
+    with Store(home.store_path(), reading=True) as store:
         dataset = read_dataset(store).real
     found = _find(dataset, model)
     artifact = dataset.artifacts[found.artifact]
@@ -46,7 +46,8 @@ def command(model: str, output: Path | None) -> None:
     ]
     if not entries:
         raise UserError(
-            f"No score of {found.name} can be compared with published ones.", f"slm eval {artifact.origin} --suite paper"
+            f"No score of {found.name} can be compared with published ones.",
+            f"slm eval {artifact.origin} --suite paper",
         )
     _say_what_is_left_out(found, {each.task for each in entries})
     folder = output or home.reports_dir() / f"hub-{found.artifact[:12]}"

@@ -107,7 +107,11 @@ def as_bibtex(found: Citation) -> str:
         ("journal", f"arXiv preprint arXiv:{SURVEY_ARXIV}"),
         ("year", str(SURVEY_YEAR)),
     ]
-    entries = [("misc", f"slm-data-{brief}", data), ("software", "slm-atlas", software), ("article", "lu2024slm", survey)]
+    entries = [
+        ("misc", f"slm-data-{brief}", data),
+        ("software", "slm-atlas", software),
+        ("article", "lu2024slm", survey),
+    ]
     return "\n\n".join(_bibtex(kind, key, fields) for kind, key, fields in entries)
 
 

@@ -83,7 +83,9 @@ def _scores(rows: Sequence[Row]) -> PaperTable:
     known = {task: score for row in reversed(files) for task, score in row.scores.items()}
     numbers = [[_score(row.scores.get(task)) for task in known] for row in files]
     own = [task for task, score in known.items() if not score.comparable]
-    caption = f"Scores with {stats.LEVEL:.0%} intervals over items (Wilson's for right or wrong), and the number of items."
+    caption = (
+        f"Scores with {stats.LEVEL:.0%} intervals over items (Wilson's for right or wrong), and the number of items."
+    )
     caption += f" Not comparable with published scores: {', '.join(own)}." if own else ""
     headings = [_heading(score) for score in known.values()]
     return _table("scores", caption, headings, files, numbers, differences(files, settings=False))

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from slm_atlas.errors import Outcome
+from slm_atlas.errors import Outcome, UserError
 from slm_atlas.store.faults import explained, make_folder
-from slm_atlas.store.migrations import migrate
+from slm_atlas.store.migrations import is_current, migrate
 from slm_atlas.store.records import Answer, Artifact, Host, Run, RunKind, Sample, Struct
 from slm_atlas.store.rows import columns, from_row, to_row
 
@@ -52,17 +52,26 @@ class Store:
 
     Args:
         path: the file; it and its folder are made where missing.
+        reading: nothing will be added, so that a store on a read-only or full disk is opened too.
 
     Raises:
         UserError: the file cannot be opened, is not a store, or is of a newer version. Every method raises it when
             the disk is full or fails, or when the file turns out to be damaged; the store is then as it was before.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reading: bool = False) -> None:
         self.path = path
-        make_folder(path)
-        with explained(path):
-            self._connection = _connect(path)
+        self._begin = "BEGIN IMMEDIATE"
+        try:
+            make_folder(path)
+            with explained(path):
+                self._connection = _connect(path)
+        except UserError:
+            with explained(path):
+                found = _as_it_lies(path) if reading else None
+            if found is None:
+                raise
+            self._connection, self._begin = found, "BEGIN"
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +95,7 @@ class Store:
             yield
             return
         with explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(self._begin)
             try:
                 yield
                 self._connection.execute("COMMIT")
@@ -238,6 +247,39 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def read_only(path: Path, *, unchanging: bool) -> sqlite3.Connection:
+    """Opens a file for reading.
+
+    Args:
+        path: the file.
+        unchanging: nobody writes it meanwhile. Only so does SQLite leave nothing beside it, which a read-only folder
+            would not take.
+    """
+    mode = "mode=ro&immutable=1" if unchanging else "mode=ro"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a store; there is one while a process has it open, or died while it had."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _as_it_lies(path: Path) -> sqlite3.Connection | None:
+    """A store that cannot be written, for reading; None where it would have to be written first."""
+    log = log_of(path)
+    if not path.is_file() or (log.exists() and log.stat().st_size):
+        return None
+    connection = read_only(path, unchanging=True)
+    try:
+        if is_current(connection, path):
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    connection.close()
+    return None
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from slm_atlas.errors import Outcome, UserError
-from slm_atlas.store.db import Attempt, Store
+from slm_atlas.store.db import Attempt, Store, log_of, read_only
 from slm_atlas.store.faults import explained
-from slm_atlas.store.migrations import check
+from slm_atlas.store.migrations import is_current
 from slm_atlas.store.records import Artifact, Host, Sample, Struct
 
 _OWN = ("origin", "name")
@@ -157,23 +157,13 @@ def snapshot(path: Path) -> Iterator[Store]:
     """
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.sqlite"
-        with explained(path), closing(_read_only(path)) as source:
-            check(source, path)
+        with explained(path), closing(read_only(path, unchanging=not log_of(path).exists())) as source:
+            is_current(source, path)  # raises where it is none
             with closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
         with Store(copy) as other:
             other.path = path  # what messages name
             yield other
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    """Opens a file for reading, and leaves nothing beside it.
-
-    Without a write-ahead log no process has it open, and it is read as a file that does not change; else SQLite would
-    make a log of its own, which a read-only folder does not take and nobody removes.
-    """
-    quiet = not path.with_name(f"{path.name}-wal").exists()
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}", uri=True)
 
 
 def _good(attempts: Sequence[Attempt]) -> Attempt | None:

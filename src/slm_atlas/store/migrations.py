@@ -86,9 +86,13 @@ def migrate(connection: sqlite3.Connection, path: Path, sections: Sequence[str] 
         raise
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `UserError` if a file is another program's, or was written by a newer version of SLM Atlas."""
-    _checked(connection, path, len(migrations()))
+def is_current(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a store is of this version's schema; False for an older one.
+
+    Raises:
+        UserError: the file is another program's, or was written by a newer version of SLM Atlas.
+    """
+    return _checked(connection, path, len(migrations())) == len(migrations())
 
 
 def _checked(connection: sqlite3.Connection, path: Path, known: int) -> int:
@@ -96,7 +100,9 @@ def _checked(connection: sqlite3.Connection, path: Path, known: int) -> int:
     # One statement, so that all of it is from one moment.
     state = _State(*connection.execute(_STATE).fetchone())
     if state.objects and state.application_id != APPLICATION_ID:
-        raise UserError(f"{path} is a SQLite database of another program.", "another file, or another folder in SLM_ATLAS_HOME")
+        raise UserError(
+            f"{path} is a SQLite database of another program.", "another file, or another folder in SLM_ATLAS_HOME"
+        )
     if state.version > known:
         raise UserError(
             f"{path} was written by a newer SLM Atlas (its schema is {state.version}, this version knows {known}).",

@@ -100,7 +100,7 @@ def export_csv(store: Store, path: Path) -> None:
 def _rows(store: Store) -> Iterator[list[object]]:
     for run, artifact, host, samples in _measured(store):
         known = [*_pick(run, _RUN), *_pick(artifact, _ARTIFACT), *_pick(host, _HOST)]
-        for sample in samples or [None]:
+        for sample in samples or (None,):
             yield known + (_pick(sample, _SAMPLE) if sample else [None] * len(_SAMPLE.fields))
 
 
@@ -143,8 +143,8 @@ def _table(measured: Sequence[_Measured]) -> pa.Table:
 
     of_runs = [[found[place] for found in measured] for place in range(3)]
     columns = [each for group, records in zip(_WHOLE, of_runs, strict=False) for each in _columns(group, records)]
-    repeated = [place for place, found in enumerate(measured) for _ in found.samples or [None]]
-    samples = [sample for found in measured for sample in found.samples or [None]]
+    repeated = [place for place, found in enumerate(measured) for _ in found.samples or (None,)]
+    samples = [sample for found in measured for sample in found.samples or (None,)]
     runs = pa.table(dict(columns)).take(pa.array(repeated, pa.int64()))
     for name, values in _columns(_WHOLE[-1], samples):
         runs = runs.append_column(name, values)
