@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from slm_atlas import home
-from slm_atlas.store import Attempt, Store, import_jsonl, reference_names, reference_path, run_key
+from slm_atlas.store import Attempt, Sample, Store, import_jsonl, reference_names, reference_path, run_key
 
 COMMAND = [sys.executable, "-c", "from slm_atlas.cli.main import main; main()"]
 
@@ -48,12 +48,14 @@ def copy(store: Store, attempts: list[Attempt], machine: int, factor: float, lac
             if added >= lacking:
                 break
             key = run_key(copied=run.key, host=host.id)
-            moved = [
-                msgspec.structs.replace(s, value=s.value * factor) if s.metric.endswith("_s") else s for s in samples
-            ]
-            store.record(msgspec.structs.replace(run, key=key, host=host.id), moved)
-            added += len(moved)
+            store.record(msgspec.structs.replace(run, key=key, host=host.id), [moved(s, factor) for s in samples])
+            added += len(samples)
     return added
+
+
+def moved(sample: Sample, factor: float) -> Sample:
+    """The sample, a time as that much longer."""
+    return msgspec.structs.replace(sample, value=sample.value * factor) if sample.metric.endswith("_s") else sample
 
 
 def reported(folder: Path) -> float:

@@ -94,12 +94,8 @@ def test_an_export_read_elsewhere_is_the_same(
     assert (result.exit_code, result.stdout) == (0, "")
     here, runs = document("results", "list"), document("results", "list", "--runs")
     monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
-    assert document("results", "merge", tmp_path / "all.jsonl") == {
-        "artifacts": 2,
-        "hosts": 1,
-        "runs": 4,
-        "conflicts": [],
-    }
+    added = {"artifacts": 2, "hosts": 1, "runs": 4, "conflicts": []}
+    assert document("results", "merge", tmp_path / "all.jsonl") == added
     assert document("results", "list") == here
     assert document("results", "list", "--runs") == runs
     assert "0 runs added" in slm("results", "merge", tmp_path / "all.jsonl").stderr

@@ -15,9 +15,7 @@ from slm_atlas.errors import UserError
 from slm_atlas.store import Conflict, Merged, Run, Sample, Store
 
 COMMANDS = {
-    "hub": LazyCommand(
-        "slm_atlas.cli.results_hub", "Write the scores of MODEL as files for its repository on the Hub."
-    ),
+    "hub": LazyCommand("slm_atlas.cli.results_hub", "Write a model's scores as files for its repository on the Hub."),
     "cite": LazyCommand("slm_atlas.cli.results_cite", "Print a citation of what was measured, with its hash."),
 }
 

@@ -45,10 +45,8 @@ def command(model: str, output: Path | None) -> None:
         if (source := _source(answered)) is not None
     ]
     if not entries:
-        raise UserError(
-            f"No score of {found.name} can be compared with published ones.",
-            f"slm eval {artifact.origin} --suite paper",
-        )
+        message = f"No score of {found.name} can be compared with published ones."
+        raise UserError(message, f"slm eval {artifact.origin} --suite paper")
     _say_what_is_left_out(found, {each.task for each in entries})
     folder = output or home.reports_dir() / f"hub-{found.artifact[:12]}"
     for name, text in card_files(artifact.name, entries).items():

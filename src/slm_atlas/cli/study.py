@@ -56,9 +56,7 @@ def _load(name: str, model: str | None) -> Study:
 @model_option
 @engine_option
 @retry_option
-@click.option(
-    "--report/--no-report", default=True, show_default=True, help="Write the report, and its tables for a paper."
-)
+@click.option("--report/--no-report", default=True, show_default=True, help="Write the report, and tables for a paper.")
 @json_option
 def run_study(study: str, model: str | None, engine: str | None, retry_failed: bool, report: bool, json: bool) -> None:
     """Run STUDY, a name of `slm study list` or a TOML file; interrupted, it goes on where it stopped."""

@@ -45,7 +45,7 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def data_hash(attempts: Iterable[Attempt], artifacts: Mapping[str, Artifact], hosts: Mapping[str, Host]) -> str:
-    """The sha256 of a set of runs: of the sorted hashes of all runs with their samples, and of their files and machines.
+    """The sha256 of a set of runs: of the sorted hashes of runs with samples, and of their files and machines.
 
     It does not depend on the order of recording, so that a store, its export and a merge of its parts agree.
     """
@@ -107,12 +107,12 @@ def as_bibtex(found: Citation) -> str:
         ("journal", f"arXiv preprint arXiv:{SURVEY_ARXIV}"),
         ("year", str(SURVEY_YEAR)),
     ]
-    entries = [
-        ("misc", f"slm-data-{brief}", data),
-        ("software", "slm-atlas", software),
-        ("article", "lu2024slm", survey),
-    ]
-    return "\n\n".join(_bibtex(kind, key, fields) for kind, key, fields in entries)
+    entries = (
+        _bibtex("misc", f"slm-data-{brief}", data),
+        _bibtex("software", "slm-atlas", software),
+        _bibtex("article", "lu2024slm", survey),
+    )
+    return "\n\n".join(entries)
 
 
 def _bibtex(kind: str, key: str, fields: Sequence[tuple[str, str]]) -> str:

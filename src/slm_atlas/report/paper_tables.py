@@ -83,9 +83,7 @@ def _scores(rows: Sequence[Row]) -> PaperTable:
     known = {task: score for row in reversed(files) for task, score in row.scores.items()}
     numbers = [[_score(row.scores.get(task)) for task in known] for row in files]
     own = [task for task, score in known.items() if not score.comparable]
-    caption = (
-        f"Scores with {stats.LEVEL:.0%} intervals over items (Wilson's for right or wrong), and the number of items."
-    )
+    caption = f"Scores with {stats.LEVEL:.0%} intervals over items (Wilson's for right or wrong), and how many."
     caption += f" Not comparable with published scores: {', '.join(own)}." if own else ""
     headings = [_heading(score) for score in known.values()]
     return _table("scores", caption, headings, files, numbers, differences(files, settings=False))
@@ -184,6 +182,8 @@ def write_tables(dataset: Dataset, folder: Path, *, source: str) -> list[Path]:
 
 
 def source_of(dataset: Dataset) -> str:
-    """The citation of a dataset's runs, in a sentence."""
+    """The citation of a dataset's runs, in a sentence; empty where there are none."""
+    if not dataset.runs:
+        return ""
     attempts = [Attempt(run, dataset.samples.get(run.key, [])) for run in dataset.runs]
     return sentence(cite(attempts, dataset.artifacts, dataset.hosts))

@@ -19,10 +19,10 @@ class _Complaint(NamedTuple):
 _CLOSED = _Complaint(
     "{path} cannot be opened for writing.", "choose a folder you may write to, or copy the store into one"
 )
+ANOTHER_FILE = "another file, or another folder in SLM_ATLAS_HOME"
+"""What to try where a file is not a store of ours."""
 _COMPLAINTS = {
-    sqlite3.SQLITE_NOTADB: _Complaint(
-        "{path} is not a SQLite database.", "another file, or another folder in SLM_ATLAS_HOME"
-    ),
+    sqlite3.SQLITE_NOTADB: _Complaint("{path} is not a SQLite database.", ANOTHER_FILE),
     sqlite3.SQLITE_CORRUPT: _Complaint("{path} is damaged.", "sqlite3 {path} .recover | sqlite3 recovered.db"),
     sqlite3.SQLITE_FULL: _Complaint(
         "No space left to write {path}; what it held before is intact.", "free some space, then run the command again"

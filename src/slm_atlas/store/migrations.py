@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slm_atlas.errors import UserError
+from slm_atlas.store.faults import ANOTHER_FILE
 
 APPLICATION_ID = 0x534C4D41
 """What `PRAGMA application_id` gives for a store ("SLMA"); the first section of `schema.sql` sets it."""
@@ -100,9 +101,7 @@ def _checked(connection: sqlite3.Connection, path: Path, known: int) -> int:
     # One statement, so that all of it is from one moment.
     state = _State(*connection.execute(_STATE).fetchone())
     if state.objects and state.application_id != APPLICATION_ID:
-        raise UserError(
-            f"{path} is a SQLite database of another program.", "another file, or another folder in SLM_ATLAS_HOME"
-        )
+        raise UserError(f"{path} is a SQLite database of another program.", ANOTHER_FILE)
     if state.version > known:
         raise UserError(
             f"{path} was written by a newer SLM Atlas (its schema is {state.version}, this version knows {known}).",

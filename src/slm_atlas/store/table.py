@@ -36,38 +36,14 @@ class _Group(NamedTuple):
     """What the columns' names begin with."""
 
 
-_RUN = _Group(
-    Run,
-    [
-        "key",
-        "kind",
-        "outcome",
-        "cause",
-        "replicate",
-        "started_at",
-        "elapsed_s",
-        "engine",
-        "settings",
-        "artifact",
-        "host",
-    ],
-)
-_ARTIFACT = _Group(
-    Artifact,
-    [
-        "name",
-        "model_id",
-        "origin",
-        "forged",
-        "architecture",
-        "quantization",
-        "params",
-        "size_bytes",
-        "requantized_from",
-    ],
-)
-_HOST = _Group(Host, ["cpu", "arch", "cores", "memory_bytes", "system"], "host_")
-_SAMPLE = _Group(Sample, ["metric", "scope", "item", "index", "value"])
+def _group(kind: type[Struct], names: str, prefix: str = "") -> _Group:
+    return _Group(kind, names.split(), prefix)
+
+
+_RUN = _group(Run, "key kind outcome cause replicate started_at elapsed_s engine settings artifact host")
+_ARTIFACT = _group(Artifact, "name model_id origin forged architecture quantization params size_bytes requantized_from")
+_HOST = _group(Host, "cpu arch cores memory_bytes system", "host_")
+_SAMPLE = _group(Sample, "metric scope item index value")
 _BRIEF = (_RUN, _ARTIFACT, _HOST, _SAMPLE)
 """The columns of the CSV, which repeats each for every sample."""
 
