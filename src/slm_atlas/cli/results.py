@@ -9,18 +9,13 @@ from pathlib import Path
 import click
 
 from slm_atlas import home
-from slm_atlas.cli.lazy import LazyCommand, LazyGroup
+from slm_atlas.cli import results_cite, results_hub
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.errors import UserError
 from slm_atlas.store import Conflict, Merged, Run, Sample, Store
 
-COMMANDS = {
-    "hub": LazyCommand("slm_atlas.cli.results_hub", "Write a model's scores as files for its repository on the Hub."),
-    "cite": LazyCommand("slm_atlas.cli.results_cite", "Print a citation of what was measured, with its hash."),
-}
 
-
-@click.group(cls=LazyGroup, lazy_commands=COMMANDS)
+@click.group()
 def command() -> None:
     """List, show and export what was measured."""
 
@@ -187,3 +182,7 @@ def _merge(store: Store, path: Path) -> Merged:
     from slm_atlas.models.identify import identify
 
     return import_llama_bench(store, path, tests, Here(describe_host(), identify))
+
+
+command.add_command(results_hub.command, "hub")
+command.add_command(results_cite.command, "cite")
