@@ -104,12 +104,12 @@ def _by_anatomy(found: anatomy.Estimate) -> Estimate:
 
 
 def _work(model: Model, way: Like) -> anatomy.Estimate:
-    return _estimate(runnable(model) or model.architecture, way.quantization, way.context)
+    return _estimated(runnable(model) or model.architecture, way.quantization, way.context)
 
 
 @cache
-def _estimate(arch: Architecture, quantization: Quantization, context: int) -> anatomy.Estimate:
-    """Kept, since every machine's predictions ask the same of the same models."""
+def _estimated(arch: Architecture, quantization: Quantization, context: int) -> anatomy.Estimate:
+    """Kept: the whole catalogue is asked for by every machine, report and choice, and takes half a second."""
     return anatomy.estimate(arch, quantization, context=context)
 
 
