@@ -63,6 +63,7 @@ def test_a_study_is_run_and_reported(mine: Path, own_home: Path) -> None:
     report = own_home / "reports" / "mine" / "index.html"
     assert lines[-1] == f"The report: {report}"
     assert "My study" in report.read_text()
+    assert "Tiny" in (report.parent / "tables" / "costs.md").read_text()
 
 
 def test_json_is_what_belongs_to_the_study_and_the_report_can_be_left_out(

@@ -70,7 +70,8 @@ def run_study(study: str, model: str | None, engine: str | None, retry_failed: b
 
         folder = home.reports_dir() / loaded.name
         path = write_report(dataset, folder, title=loaded.title)
-        write_tables(dataset, folder / "tables", source=source_of(dataset))
+        if write_tables(dataset, folder / "tables", source=source_of(dataset)):
+            say(f"Tables for a paper: {folder / 'tables'}")
         say(f"The report: {path}")
     exit_if_all_failed(dataset)
 
