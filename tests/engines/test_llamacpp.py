@@ -108,7 +108,7 @@ def test_a_full_context_is_refused_and_the_engine_goes_on(llama: Worker) -> None
     with pytest.raises(EngineRefused, match="full"):
         llama.prefill([1] * (granted + 1))
     with pytest.raises(EngineRefused, match="exceed the context"):
-        score(llama, [1] * granted, [[2]])
+        score(llama, [1] * granted, [[2, 3]])
     assert llama.prefill(PROMPT) > 0
     assert len(score(llama, PROMPT, [[1]])) == 1
 
