@@ -24,6 +24,7 @@ COMMANDS = {
     "study": LazyCommand("slm_atlas.cli.study", "Run many measurements, and resume them."),
     "results": LazyCommand("slm_atlas.cli.results", "List, show and export what was measured."),
     "insights": LazyCommand("slm_atlas.cli.insights", "Test the survey's claims on its figures and your measurements."),
+    "figure": LazyCommand("slm_atlas.cli.figure", "Draw the survey's figures, on its data and yours."),
     "choose": LazyCommand("slm_atlas.cli.choose", "Name the models that suit a device and a task, the best first."),
     "report": LazyCommand("slm_atlas.cli.report", "Write the report of what was measured."),
 }

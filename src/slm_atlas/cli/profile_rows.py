@@ -13,7 +13,6 @@ import click
 import msgspec
 
 from slm_atlas.cli.output import print_table, say
-from slm_atlas.errors import UserError
 from slm_atlas.report.files import Form
 from slm_atlas.units import format_seconds
 
@@ -169,32 +168,16 @@ def as_csv(found: Sequence[Profile]) -> str:
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
-def form_of(path: Path) -> Form:
-    """The form of a picture, by its file's ending.
-
-    Raises:
-        UserError: it cannot be written in that form.
-    """
-    ending = path.suffix.removeprefix(".").lower()
-    if ending not in list(Form):
-        raise UserError(f"A picture cannot be written as {path.name}.", f"{path.stem}.svg")
-    return Form(ending)
-
-
 def write_plot(found: Sequence[Profile], path: Path, *, paper: bool) -> None:
     """The figure by part, as a picture.
 
     Raises:
         UserError: the file cannot be written.
     """
-    from slm_atlas.report.files import picture, write
+    from slm_atlas.report.files import write_figure
     from slm_atlas.report.time_figures import profile_figures
 
-    figure = profile_figures(found, paper=paper)[0]
-    try:
-        write(path, picture(figure, form_of(path)))
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.", "another folder") from error
+    write_figure(profile_figures(found, paper=paper)[0], path)
 
 
 def write_folder(found: Sequence[Profile], folder: Path, *, paper: bool) -> list[Path]:
@@ -203,7 +186,7 @@ def write_folder(found: Sequence[Profile], folder: Path, *, paper: bool) -> list
     Raises:
         UserError: the folder cannot be written.
     """
-    from slm_atlas.report.survey_figures import write_figures
+    from slm_atlas.report.files import write_figures
     from slm_atlas.report.time_figures import profile_figures
 
     return write_figures(profile_figures(found, paper=paper), folder, Form.SVG, {"profile": as_csv(found)})

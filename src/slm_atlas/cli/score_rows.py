@@ -51,8 +51,7 @@ def write_learning(dataset: Dataset, path: Path) -> None:
     Raises:
         UserError: no task ran with several numbers of them, or the file cannot be written.
     """
-    from slm_atlas.cli.profile_rows import form_of
-    from slm_atlas.report.files import picture, write
+    from slm_atlas.report.files import write_figure
     from slm_atlas.report.learning_figure import learning_figure
 
     figure = learning_figure(capability(dataset).learning)
@@ -60,10 +59,7 @@ def write_learning(dataset: Dataset, path: Path) -> None:
         raise UserError(
             "No task ran with several numbers of worked examples.", "slm eval MODEL --suite icl --plot FILE"
         )
-    try:
-        write(path, picture(figure, form_of(path)))
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.", "another folder") from error
+    write_figure(figure, path)
 
 
 def _named(found: Capability, columns: list[str], lines: Callable[[Ability], Iterator[Line]]) -> _Table:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NAMES = {facet.name: facet for facet in FACETS}
 NUMBERS = {measure.name: measure for measure in MEASURES}
 
+FIGURES = {"datasets": "fig3"}
+"""Facets that a figure of the survey shows."""
 FORMS = ("svg", "png", "json")
 PERIODS = [period.value for period in Period]
 
@@ -228,13 +230,15 @@ def _exact(value: float | None) -> str | None:
 
 def _write(found: Sequence[Model], facet: str | None, period: Period, folder: Path, form: str, *, paper: bool) -> None:
     """The figures of the models chosen, or of one facet, each with its data; the survey's numbers beside ours."""
-    from slm_atlas.report.files import Form
-    from slm_atlas.report.survey_figures import survey_figures, write_figures
+    from slm_atlas.report.figures import Side
+    from slm_atlas.report.files import Form, write_figures
+    from slm_atlas.report.material import Material
+    from slm_atlas.report.registry import FACTS, entry
     from slm_atlas.survey.reproduction import compare
 
-    facets = [each for each in FACETS if facet in (None, each.name)]
-    measures = [each for each in MEASURES if facet in (None, each.name)]
-    figures = survey_figures(found, facets=facets, measures=measures, scatter=facet is None, period=period)
+    material = Material(models=found, period=period)
+    wanted = FACTS if facet is None else (entry(FIGURES.get(facet, facet)),)
+    figures = [figure for each in wanted if (figure := each.find(material, None if paper else Side.MINE))]
     tables = {"reproduction": _csv(compare(models()))} if paper else {}
     written = write_figures(figures, folder, Form(form), tables)
     say(f"{len(written)} files of {len(figures)} figures:")

@@ -14,10 +14,12 @@ import altair as alt
 
 Rows = Sequence[Mapping[str, Any]]
 
-COLORS = ("#4477aa", "#cc8844", "#449988", "#aa6699", "#8d949c", "#c9b13f")
-"""Told apart on white and on black, and by most who do not see all colours."""
-
 GREY = "#8d949c"
+"""What is not published, or stands behind."""
+
+COLORS = ("#4477aa", "#ee6677", "#228833", "#aa3377", GREY, "#ccbb44", "#66ccee")
+"""Paul Tol's scheme "bright" (Colour Schemes, SRON/EPS/TN/09-002, 2021; its grey a little darker, so that it shows on
+white), which is made to be told apart by those who do not see all colours; a test holds it to that."""
 
 LOG_SPAN = 8.0
 """From this ratio of the largest model to the smallest, axes are logarithmic."""
@@ -201,6 +203,13 @@ def tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
     return [
         alt.Tooltip(f"{field}:Q", format=".4~g") if field in numbers else alt.Tooltip(f"{field}:N") for field in fields
     ]
+
+
+def ticks(values: Sequence[float]) -> alt.Axis:
+    """A logarithmic axis ruled at powers of ten, and at 2 and 5 times them where there are few."""
+    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    steps = (1, 2, 5) if len(powers) <= 3 else (1,)
+    return alt.Axis(values=[step * 10.0**power for power in powers for step in steps])
 
 
 def category_axis() -> alt.Axis:

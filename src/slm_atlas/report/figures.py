@@ -8,6 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -34,6 +35,46 @@ PEAK = "peak resident set"
 _CURVE_POINTS = 40
 
 
+class Side(StrEnum):
+    """Whose numbers a figure shows."""
+
+    MINE = "mine"
+    """One's own: measurements in the store, and the catalogue to this day."""
+    PAPER = "paper"
+    """The survey's, as its figures have them."""
+    BOTH = "both"
+    """Side by side."""
+
+    @property
+    def mine(self) -> bool:
+        """One's own are shown."""
+        return self is not Side.PAPER
+
+    @property
+    def paper(self) -> bool:
+        """The survey's are shown."""
+        return self is not Side.MINE
+
+
+HERE = "here"
+"""The source of what was measured."""
+JETSON = "the survey, on a Jetson Orin NX"
+"""The source of the survey's own measurements of cost."""
+
+
+class Theme(StrEnum):
+    """What a picture stands on."""
+
+    LIGHT = "light"
+    """Black on white."""
+    DARK = "dark"
+    """White on near black."""
+
+
+_INKS = {Theme.LIGHT: ("#1c2024", "#ffffff"), Theme.DARK: ("#e4e7ea", "#14171a")}
+"""Of text and rules, and of the ground: those of the page."""
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """A chart, and all that is shown with it."""
 
@@ -56,16 +97,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         writer.writerows(self.rows)
         return text.getvalue()
 
-    def exported(self) -> dict[str, Any]:
-        """The chart in black on white, as a file of its own needs it."""
-        spec: dict[str, Any] = json.loads(json.dumps(self.spec).replace("currentColor", "#1c2024"))
-        return spec | {"background": "white", "padding": 12}
-
-
-def figures(rows: Sequence[Row]) -> list[Figure]:
-    """All figures there is data for."""
-    found = (latency_figure(rows), memory_figure(rows), accuracy_figure(rows))
-    return [figure for figure in found if figure is not None]
+    def exported(self, theme: Theme = Theme.LIGHT) -> dict[str, Any]:
+        """The chart as a file of its own needs it: with its title, on a ground, and its caption for screen readers."""
+        ink, ground = _INKS[theme]
+        spec: dict[str, Any] = json.loads(json.dumps(self.spec).replace("currentColor", ink))
+        heading = {"text": self.title, "fontSize": 15, "offset": 14, "color": ink, "anchor": "start"}
+        return {"title": heading} | spec | {"background": ground, "padding": 12, "description": self.caption}
 
 
 class Labelled(Protocol):

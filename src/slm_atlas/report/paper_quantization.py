@@ -15,12 +15,8 @@ from slm_atlas.anatomy import Quantization
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Row
 from slm_atlas.report.charts import COLORS, Rows, finished, inline, tooltips
-from slm_atlas.report.figures import Figure
+from slm_atlas.report.figures import HERE, JETSON, Figure, Side
 
-HERE = "here"
-"""The source of what was measured."""
-SURVEY = "the survey, on a Jetson Orin NX"
-"""The source of the survey's own numbers."""
 PHASES = {"prefill": "Prefill (ms)", "decode": "Decode, each token (ms)"}
 """What is compared, and its axis."""
 MIN_FORMATS = MIN_LENGTHS = 2
@@ -29,15 +25,13 @@ MIN_RANKED = 4
 """Fewer formats in common have no order to compare."""
 _SURVEYS = {"FP16": "F16", "Q3_K": "Q3_K_M", "Q5_K": "Q5_K_M"}
 """Formats that llama.cpp calls otherwise now; the last two are its own short names."""
-_PALETTE = (*COLORS, "#dd5566", "#66aadd", "#7a68c4", "#5a9e4b", "#b5651d", "#c264c2", "#3f7f7f")
-"""A colour a format: as many as there are."""
 
 
 class Point(NamedTuple):
     """A latency of a format."""
 
     source: str
-    """`HERE` or `SURVEY`."""
+    """`HERE` or `JETSON`."""
     phase: str
     """`prefill` or `decode`."""
     format: str
@@ -54,20 +48,20 @@ class Point(NamedTuple):
     """Processes behind it."""
 
 
-def quantization_figure(rows: Iterable[Row]) -> Figure | None:
+def quantization_figure(rows: Iterable[Row], side: Side = Side.BOTH) -> Figure | None:
     """Our latencies by format and those of Figure 8; None where no model was measured in formats and lengths.
 
     Of several such models, the one with the most formats and lengths.
     """
-    found = max(_sweeps(rows), key=len, default=[])
-    if not found:
+    found = max(_sweeps(rows), key=len, default=[]) if side.mine else []
+    if side.mine and not found:
         return None
-    points = [*_measured(found), *_surveyed()]
+    points = [*_measured(found), *(_surveyed() if side.paper else ())]
     data = [point._asdict() for point in points]
     return Figure(
-        name="paper-quantization",
-        title="The survey's Figure 8, here and there",
-        caption=_caption(found, points),
+        name="fig8",
+        title="The survey's Figure 8: quantization",
+        caption=_caption(found, points, side),
         spec=_chart(data),
         rows=data,
     )
@@ -103,7 +97,7 @@ def _measured(rows: Iterable[Row]) -> list[Point]:
 def _surveyed() -> list[Point]:
     figure = paper.fig8()
     return [
-        Point(SURVEY, phase, _SURVEYS.get(label, label), tokens, ms)
+        Point(JETSON, phase, _SURVEYS.get(label, label), tokens, ms)
         for phase, curves in (("prefill", figure.prefill), ("decode", figure.decode))
         for label, curve in curves.items()
         for tokens, ms in curve
@@ -116,22 +110,30 @@ def _place(label: str) -> int:
     return known.index(Quantization(label)) if label in known else len(known)
 
 
-def _caption(rows: Sequence[Row], points: Sequence[Point]) -> str:
-    row = rows[0]
-    before = next((found.requantized_from for found in rows if found.requantized_from), None)
-    weights = "random weights" if row.forged else f"requantized from {before}" if before else "real weights"
+def _caption(rows: Sequence[Row], points: Sequence[Point], side: Side) -> str:
     told = " ".join(_compared(phase, points) for phase in PHASES)
+    there = "a model that the survey does not name, probably Phi-1.5"
+    if not rows:
+        return f"One model on a Jetson Orin NX in several formats: {there}. {told}"
+    ours = f"{rows[0].model} ({_weights(rows)}) in {len({found.quantization for found in rows})} formats, here"
+    if not side.paper:
+        return f"{ours}. {told} Bars are 95% intervals over processes."
     return (
-        f"{row.model} ({weights}) in {len({found.quantization for found in rows})} formats, here; there, a model that "
-        f"the survey does not name, probably Phi-1.5. {told} The models and machines differ, so the numbers do; what "
-        "can be compared is how the formats are ordered, and how much each saves."
+        f"{ours}; there, {there}. {told} The models and machines differ, so the numbers do; what can be compared is how "
+        "the formats are ordered, and how much each saves."
     )
+
+
+def _weights(rows: Sequence[Row]) -> str:
+    before = next((found.requantized_from for found in rows if found.requantized_from), None)
+    return "random weights" if rows[0].forged else f"requantized from {before}" if before else "real weights"
 
 
 def _compared(phase: str, points: Sequence[Point]) -> str:
     """What a phase shows: the fastest format of each source beside F16, and whether both order them alike."""
-    ours, theirs = (_typical(phase, source, points) for source in (HERE, SURVEY))
-    told = f"{phase.capitalize()}: {_fastest(ours)} is the fastest here, {_fastest(theirs)} there"
+    ours, theirs = (_typical(phase, source, points) for source in (HERE, JETSON))
+    places = [f"{_fastest(found)} {where}" for found, where in ((ours, "here"), (theirs, "there")) if found]
+    told = f"{phase.capitalize()}: the fastest is {' and '.join(places)}"
     common = sorted(ours.keys() & theirs.keys(), key=_place)
     if len(common) < MIN_RANKED:
         return f"{told}."
@@ -158,23 +160,35 @@ def _fastest(typical: Mapping[str, float]) -> str:
 
 
 def _chart(data: Rows) -> dict[str, Any]:
-    """Two panels a phase, here and there; a line a format."""
+    """A panel a phase and source; a line a format."""
     formats = sorted({row["format"] for row in data}, key=_place)
-    panels = [_panel(data, phase, source, formats) for phase in PHASES for source in (HERE, SURVEY)]
-    return finished(alt.concat(*panels, columns=2, spacing=80, bounds="flush"))
+    sources = [source for source in (HERE, JETSON) if any(row["source"] == source for row in data)]
+    panels = [_panel(data, phase, source, formats) for phase in PHASES for source in sources]
+    return finished(alt.concat(*panels, columns=2, spacing=56))
 
 
 def _panel(data: Rows, phase: str, source: str, formats: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
     shown = [row for row in data if (row["phase"], row["source"]) == (phase, source)]
     title = "Tokens of the prompt" if phase == "prefill" else "Tokens before it"
-    scale = alt.Scale(domain=list(formats), range=list(_PALETTE[: len(formats)]))
+    legend = alt.Legend(orient="bottom", columns=4)
+    # More formats than colours are told apart by their form as well.
+    scales = {
+        "color": alt.Scale(domain=list(formats), range=[COLORS[i % len(COLORS)] for i in range(len(formats))]),
+        "shape": alt.Scale(domain=list(formats), range=[_FORMS[i // len(COLORS)] for i in range(len(formats))]),
+    }
+    color = alt.Color("format:N", title=None, scale=scales["color"], sort=list(formats), legend=legend)
+    form = alt.Shape("format:N", title=None, scale=scales["shape"], sort=list(formats), legend=legend)
     base = alt.Chart(inline(shown)).encode(
         x=alt.X("tokens:Q", title=title, axis=alt.Axis(tickCount=6)),
-        y=alt.Y("ms:Q", title=None, axis=alt.Axis(tickCount=6)),
-        color=alt.Color("format:N", title=None, scale=scale, sort=list(formats), legend=alt.Legend(orient="bottom")),
+        y=alt.Y("ms:Q", title=PHASES[phase], axis=alt.Axis(tickCount=6)),
+        color=color,
     )
     lines, bars = base.mark_line(strokeWidth=1.5), base.mark_rule(strokeWidth=1.5)
     points = base.mark_point(filled=True, size=45 if source == HERE else 12, opacity=0.9)
     tips = tooltips(shown, "source", "format", "tokens", "ms", "low", "high", "n")
-    layers = [lines, bars.encode(y=alt.Y("low:Q"), y2="high:Q"), points.encode(tooltip=tips)]
-    return alt.layer(*layers).properties(width=330, height=240, title=f"{PHASES[phase]}, {source}")
+    layers = [lines, bars.encode(y=alt.Y("low:Q"), y2="high:Q"), points.encode(tooltip=tips, shape=form)]
+    where = "here" if source == HERE else "the survey"
+    return alt.layer(*layers).properties(width=330, height=240, title=f"{phase.capitalize()}, {where}")
+
+
+_FORMS = ("circle", "diamond", "triangle-up")

@@ -19,23 +19,18 @@ from slm_atlas.advisor.candidates import candidates, main_machine
 from slm_atlas.advisor.recommend import Candidate
 from slm_atlas.errors import UserError
 from slm_atlas.insights import frame
-from slm_atlas.insights.capability import Capability, capability
 from slm_atlas.insights.claims import Data, Evidence, Finding, Verdict, all_claims, findings
 from slm_atlas.insights.frame import Dataset
-from slm_atlas.insights.profiles import Profile, profiles
 from slm_atlas.report import model_table, overview, tables
-from slm_atlas.report.contexts import context_figure, context_table
+from slm_atlas.report.contexts import context_table
 from slm_atlas.report.entities import listings
-from slm_atlas.report.figures import Figure, figures
+from slm_atlas.report.figures import Figure
 from slm_atlas.report.files import PNG_SCALE, write
-from slm_atlas.report.learning_figure import learning_figure
+from slm_atlas.report.material import Material
 from slm_atlas.report.models import RUN_COLUMNS, entries
-from slm_atlas.report.paper_costs import paper_figure
-from slm_atlas.report.paper_quantization import quantization_figure
 from slm_atlas.report.pictures import pictures
+from slm_atlas.report.registry import Group, all_of
 from slm_atlas.report.score_tables import score_tables
-from slm_atlas.report.sustained_figure import sustained_figure
-from slm_atlas.report.time_figures import profile_figures
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
@@ -54,11 +49,9 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     Raises:
         UserError: the folder cannot be written.
     """
-    rows, times = frame.rows(dataset), profiles(dataset)
-    able = capability(dataset)
-    single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
-    drawn = [*figures(rows), *filter(None, [learning_figure(able.learning), *single]), *profile_figures(times)]
-    page = _render(dataset, rows, times, able, drawn, title)
+    material = Material(lambda: dataset)
+    drawn = [*all_of(Group.STORE, material), *all_of(Group.SURVEY, material)]
+    page = _render(material, drawn, title)
     try:
         for figure in drawn:
             picture = vl_convert.vegalite_to_svg(figure.exported())
@@ -85,9 +78,8 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
     return page
 
 
-def _render(
-    dataset: Dataset, rows: list[frame.Row], times: list[Profile], able: Capability, drawn: list[Figure], title: str
-) -> str:
+def _render(material: Material, drawn: list[Figure], title: str) -> str:
+    dataset, rows = material.dataset, material.rows
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
@@ -98,7 +90,9 @@ def _render(
         facts=overview.summary(dataset, rows, found),
         headlines=overview.headlines(rows),
         more_tables=[
-            table for table in (*score_tables(able), context_table(rows), tables.time_table(times)) if table.lines
+            table
+            for table in (*score_tables(material.able), context_table(rows), tables.time_table(material.profiles))
+            if table.lines
         ],
         findings=found,
         silent=[finding for finding in found if finding.lacking is not None],

@@ -12,12 +12,13 @@ import altair as alt
 from slm_atlas.report.charts import COLORS, GREY, Axis, Rows, category_axis, finished, inline, tooltips
 
 STEPS = ("#d9c94a", "#7fb960", "#3b9a8b", "#3a6f96", "#4b3b78")
-"""Small to large, from light to dark: told apart on white and on black, and without seeing colours."""
+"""Small to large, from light to dark, as matplotlib's viridis goes without its ends: told apart on white and on black,
+and by lightness alone."""
 
 NAMES = tuple(color for color in COLORS if color != GREY)
 """For labels without an order; grey is for what is not published."""
 
-RED = "#cc4444"
+REFERENCE = "currentColor"
 """What to compare with."""
 
 PARAMS, TOKENS = "Parameters (millions)", "Training tokens (billions)"
@@ -63,17 +64,18 @@ def tokens(rows: Rows, paper_rows: Rows, ratios: Sequence[float], axes: tuple[Ax
 
     Args:
         rows: `model`, `year`, `params_millions`, `tokens_billions`, `tokens_per_parameter`, `named`.
-        paper_rows: the survey's own points: `model`, `params_millions`, `tokens_billions`.
+        paper_rows: the survey's own points, the same; without `rows`, they are drawn as these are.
         ratios: tokens a parameter of each line; the first is the one to compare with.
         axes: of parameters, of tokens.
     """
     x = alt.X("params_millions:Q", title=PARAMS, **axes[0].drawn())
     y = alt.Y("tokens_billions:Q", title=TOKENS, **axes[1].drawn())
-    few = len({row["year"] for row in rows}) <= len(STEPS)
+    few = len({row["year"] for row in rows or paper_rows}) <= len(STEPS)
     scale = alt.Scale(range=list(STEPS)) if few else alt.Scale(scheme=alt.SchemeParams(name="viridis", extent=[1, 0]))
     color = alt.Color("year:O", title="Released", scale=scale, legend=alt.Legend(orient="right", columns=1))
-    base = alt.Chart(inline(rows)).encode(x=x, y=y)
-    tips = tooltips(rows, "model", "year", "params_millions", "tokens_billions", "tokens_per_parameter")
+    shown = rows or paper_rows
+    base = alt.Chart(inline(shown)).encode(x=x, y=y)
+    tips = tooltips(shown, "model", "year", "params_millions", "tokens_billions", "tokens_per_parameter")
     names = base.transform_filter("datum.named").encode(text="model:N")
     left = f"datum.params_millions < {4 * axes[0].low}"  # where there is no room for a name before the point
     layers: list[alt.Chart] = [
@@ -82,12 +84,10 @@ def tokens(rows: Rows, paper_rows: Rows, ratios: Sequence[float], axes: tuple[Ax
         names.transform_filter(left).mark_text(align="left", dx=6, dy=-12),
         names.transform_filter(f"!({left})").mark_text(align="right", dx=-9),
     ]
-    title = "Training tokens against parameters"
-    if paper_rows:
-        title += " (squares: as drawn in the survey's Figure 4)"
+    if rows and paper_rows:
         squares = alt.Chart(inline(paper_rows)).mark_point(shape="square", size=130, color="currentColor", opacity=0.45)
-        layers.append(squares.encode(x=x, y=y, tooltip=tooltips(paper_rows, *paper_rows[0])))
-    return finished(alt.layer(*layers).properties(width=SIZE[0], height=SIZE[1], title=title))
+        layers.append(squares.encode(x=x, y=y, tooltip=tips))
+    return finished(alt.layer(*layers).properties(width=SIZE[0], height=SIZE[1]))
 
 
 def _ratio_line(ratio: float, axes: tuple[Axis, Axis], *, reference: bool) -> tuple[alt.Chart, alt.Chart]:
@@ -99,7 +99,7 @@ def _ratio_line(ratio: float, axes: tuple[Axis, Axis], *, reference: bool) -> tu
     ]
     x, y = alt.X("x:Q", title=PARAMS, **params.drawn()), alt.Y("y:Q", title=TOKENS, **tokens.drawn())
     style: dict[str, Any] = {"strokeWidth": 1.75} if reference else {"strokeDash": [3, 4], "strokeWidth": 1}
-    color = RED if reference else GREY
+    color = REFERENCE if reference else GREY
     rise = SIZE[1] * (tokens.place(ends[1]["y"]) - tokens.place(ends[0]["y"]))  # type: ignore[arg-type]
     angle = -math.degrees(math.atan2(rise, SIZE[0]))
     line = alt.Chart(inline(ends)).mark_line(color=color, clip=True, **style).encode(x=x, y=y)
@@ -154,11 +154,11 @@ def measure(rows: Rows, medians: Rows, title: str, axis: Axis, reference: float 
     tips = tooltips(medians, "period", "median", "low", "high", "n")
     layers = [
         models.encode(x=x, y=y, tooltip=tooltips(rows, "model", "period", "value")),
-        middle.mark_line(color=COLORS[1], strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("median:Q")),
-        middle.mark_rule(color=COLORS[1], strokeWidth=3).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        middle.mark_point(filled=True, size=90, color=COLORS[1], opacity=1).encode(y=alt.Y("median:Q"), tooltip=tips),
+        middle.mark_line(color=COLORS[3], strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("median:Q")),
+        middle.mark_rule(color=COLORS[3], strokeWidth=3).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        middle.mark_point(filled=True, size=90, color=COLORS[3], opacity=1).encode(y=alt.Y("median:Q"), tooltip=tips),
     ]
     if reference is not None:
-        rule = alt.Chart(inline([{"value": reference}])).mark_rule(color=RED, strokeDash=[5, 4])
+        rule = alt.Chart(inline([{"value": reference}])).mark_rule(color=REFERENCE, strokeDash=[5, 4])
         layers.append(rule.encode(y=y))
     return finished(alt.layer(*layers).properties(width=640, height=320, title=title))

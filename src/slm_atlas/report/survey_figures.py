@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from slm_atlas.catalog import Model, paper
-from slm_atlas.errors import UserError
 from slm_atlas.report import survey_charts
 from slm_atlas.report.charts import LOG_SPAN, axis_of
-from slm_atlas.report.figures import Figure
-from slm_atlas.report.files import Form, picture, write
+from slm_atlas.report.figures import Figure, Side
 from slm_atlas.survey.composition import NOT_PUBLISHED, Period, Share, composition, summary
-from slm_atlas.survey.facets import CHINCHILLA, FACETS, MEASURES, Facet, Measure, tokens_per_parameter
+from slm_atlas.survey.facets import CHINCHILLA, Facet, Measure, tokens_per_parameter
 
 NAMES = 20
 """So many of the names of a facet that has many are shown: the most frequent."""
@@ -25,44 +23,6 @@ RATIOS = (CHINCHILLA, 200.0, 2000.0, 20_000.0)
 """Tokens a parameter for which the figure of tokens against parameters has a line."""
 
 Rows = list[dict[str, Any]]
-
-
-def survey_figures(
-    models: Sequence[Model],
-    *,
-    facets: Sequence[Facet] = FACETS,
-    measures: Sequence[Measure] = MEASURES,
-    scatter: bool = True,
-    period: Period = Period.HALF_YEAR,
-) -> list[Figure]:
-    """A figure a facet and a measure, and the one of tokens against parameters; those there is data for."""
-    found: list[Figure | None] = [facet_figure(models, facet, period) for facet in facets]
-    found += [measure_figure(models, measure, period) for measure in measures]
-    found += [tokens_figure(models)] if scatter else []
-    return [figure for figure in found if figure is not None]
-
-
-def write_figures(figures: Sequence[Figure], folder: Path, form: Form, tables: Mapping[str, str]) -> list[Path]:
-    """Write each figure's picture, and its data as CSV beside it.
-
-    Args:
-        figures: what to write.
-        folder: where to; made if it is missing.
-        form: of the pictures.
-        tables: CSV to write beside them, by name.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    files = {folder / f"{figure.name}.{form}": picture(figure, form) for figure in figures}
-    data = {figure.name: figure.csv() for figure in figures} | dict(tables)
-    files |= {folder / f"{name}.csv": text.encode() for name, text in data.items()}
-    try:
-        for path, content in files.items():
-            write(path, content)
-    except OSError as error:
-        raise UserError(f"The figures cannot be written to {folder}: {error.strerror}.", "another folder") from error
-    return list(files)
 
 
 # ---- facets ---------------------------------------------------------------------------------------------------------
@@ -135,11 +95,44 @@ def measure_figure(models: Sequence[Model], measure: Measure, period: Period = P
     return Figure(name=measure.name, title=measure.title, caption=caption, spec=spec, rows=rows)
 
 
-def tokens_figure(models: Sequence[Model]) -> Figure | None:
-    """Training tokens against parameters, with Chinchilla's line; None if no model's tokens are published."""
-    rows: Rows = [
+def tokens_figure(models: Sequence[Model], side: Side = Side.BOTH) -> Figure | None:
+    """The survey's Figure 4: training tokens against parameters, with Chinchilla's line; None if none are published."""
+    rows = [*(_catalogued(models) if side.mine else ()), *(_paper_points(models) if side.paper else ())]
+    if not rows or (side.mine and not any(row["source"] == CATALOGUE for row in rows)):
+        return None
+    axes = tuple(axis_of([row[name] for row in rows], log=True) for name in ("params_millions", "tokens_billions"))
+    most = {row["year"]: row["model"] for row in sorted(rows, key=lambda row: row["tokens_per_parameter"])}
+    lead = CATALOGUE if side.mine else SURVEY
+    named = [{**row, "named": row["source"] == lead and most[row["year"]] == row["model"]} for row in rows]
+    circles, squares = ([row for row in named if row["source"] == source] for source in (CATALOGUE, SURVEY))
+    title = "The survey's Figure 4: training tokens against parameters"
+    spec = survey_charts.tokens(circles, squares, RATIOS, (axes[0], axes[1]))
+    return Figure(name="fig4", title=title, caption=_above(rows, side), spec=spec, rows=rows)
+
+
+CATALOGUE, SURVEY = "catalogue", "survey"
+
+
+def _above(rows: Rows, side: Side) -> str:
+    """How many models are above Chinchilla's line, and what is drawn."""
+    told = []
+    for source in (CATALOGUE, SURVEY):
+        own = [row["tokens_per_parameter"] for row in rows if row["source"] == source]
+        if own:
+            above = sum(ratio > CHINCHILLA for ratio in own)
+            told.append(f"{above} of {len(own)} models of the {source} (median {statistics.median(own):,.0f})")
+    squares = " Squares: where the survey's Figure 4 draws a model." if side is Side.BOTH else ""
+    return (
+        f"More than Chinchilla's {CHINCHILLA:.0f} tokens a parameter (the solid line) were seen by {' and '.join(told)}. "
+        f"Dashed: 10, 100 and 1000 times as many. Named: the model with the most a parameter of each year.{squares}"
+    )
+
+
+def _catalogued(models: Sequence[Model]) -> Rows:
+    return [
         {
             "model": model.name,
+            "source": CATALOGUE,
             "year": Period.YEAR.of(model.release),
             "params_millions": model.params / 1e6,
             "tokens_billions": model.training.tokens_billion,
@@ -148,19 +141,6 @@ def tokens_figure(models: Sequence[Model]) -> Figure | None:
         for model in sorted(models, key=lambda model: model.release)
         if (ratio := tokens_per_parameter(model)) is not None
     ]
-    if not rows:
-        return None
-    most = {row["year"]: row["model"] for row in sorted(rows, key=lambda row: row["tokens_per_parameter"])}
-    above = sum(row["tokens_per_parameter"] > CHINCHILLA for row in rows)
-    caption = (
-        f"{above} of {len(rows)} models saw more than Chinchilla's {CHINCHILLA:.0f} tokens a parameter (red). Dashed: "
-        "10, 100 and 1000 times as many. Named: the model with the most tokens a parameter of each year. Squares: "
-        "where the survey's Figure 4 draws a model."
-    )
-    axes = tuple(axis_of([row[name] for row in rows], log=True) for name in ("params_millions", "tokens_billions"))
-    named = [{**row, "named": most[row["year"]] == row["model"]} for row in rows]
-    spec = survey_charts.tokens(named, _paper_points(models), RATIOS, (axes[0], axes[1]))
-    return Figure(name="chinchilla", title="Training tokens against parameters", caption=caption, spec=spec, rows=rows)
 
 
 def _paper_points(models: Sequence[Model]) -> Rows:
@@ -168,8 +148,11 @@ def _paper_points(models: Sequence[Model]) -> Rows:
     return [
         {
             "model": point.model,
+            "source": SURVEY,
+            "year": str(point.year),
             "params_millions": 1e3 * point.params_billion,
             "tokens_billions": point.tokens_billion,
+            "tokens_per_parameter": point.tokens_billion / point.params_billion,
         }
         for point in paper.fig4().points
         if point.model_id in known

@@ -14,7 +14,7 @@ import altair as alt
 from slm_atlas.catalog import paper as survey
 from slm_atlas.insights.profiles import Line, Profile
 from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
-from slm_atlas.report.figures import Figure, labels
+from slm_atlas.report.figures import HERE, Figure, Side, labels
 
 PART_COLORS = {
     "embedding": "#7b5a3a",
@@ -30,7 +30,7 @@ REST = "all others"
 """The operators that have no colour of their own."""
 PAPER = "paper"
 """The source of the survey's own numbers."""
-MEASURED = "here"
+MEASURED = HERE
 """The source of what was measured."""
 KINDS = {
     "matrix products": (
@@ -47,30 +47,71 @@ _CAPTION = "Medians over processes of the shares of the compute graph's nodes, e
 
 
 def profile_figures(found: Sequence[Profile], *, paper: bool = True) -> list[Figure]:
-    """By part and by operator; with the survey's bars beside ours where it shows a model of ours, by kind as well.
+    """By part, by operator and by kind of operator; with the survey's bars beside ours where it shows a model of ours.
 
     Args:
         found: profiles; those of which no run ended well are left out.
         paper: draw the survey's.
     """
-    measured = [each for each in found if each.phases]
-    if not measured:
-        return []
-    names = dict(zip(labels(measured), (each.name for each in measured), strict=True))
-    lines = dict(zip(names, measured, strict=True))
-    shown = {label: name for label, name in names.items() if paper and name in survey.fig10().parts}
-    figures = [
-        part_figure(_rows(lines, "parts") + paper_rows(shown, survey.fig10().parts), _caption(shown)),
-        operator_figure(_rows(lines, "operators"), _CAPTION),
-    ]
-    if shown:
-        ours = _rows({label: lines[label] for label in shown}, "operators")
-        figures.append(kind_figure(ours + paper_rows(shown, survey.fig10().kernels), _caption(shown)))
-    return figures
+    sides = (Side.BOTH, Side.MINE) if paper else (Side.MINE,)
+    parts = (part_figure(found, side) for side in sides)
+    kinds = (kind_figure(found, side) for side in sides)
+    drawn = (next(filter(None, parts), None), operator_figure(found), next(filter(None, kinds), None))
+    return [figure for figure in drawn if figure is not None]
 
 
-def _caption(shown: Mapping[str, str]) -> str:
-    return f"{_CAPTION} Pale: the survey's Figure 10, measured on a GPU." if shown else _CAPTION
+def part_figure(found: Sequence[Profile], side: Side) -> Figure | None:
+    """Figure 10a: shares by part; None without data, or with both where they have no model in common."""
+    lines = _lines(found, side)
+    rows = _rows(lines, "parts") + paper_rows(_shown(lines, side), survey.fig10().parts)
+    if not _complete(rows, side):
+        return None
+    shown = [part for part in PART_COLORS if any(row["label"] == part and row["share"] for row in rows)]
+    title = "The survey's Figure 10a: where the time goes, by part of the model"
+    return _figure("fig10a", title, rows, {part: PART_COLORS[part] for part in shown})
+
+
+def kind_figure(found: Sequence[Profile], side: Side) -> Figure | None:
+    """Figure 10b as far as ours and the survey's can be compared: shares by kind of operator; None as `part_figure`."""
+    lines = _lines(found, side)
+    rows = _by_kind(_rows(lines, "operators") + paper_rows(_shown(lines, side), survey.fig10().kernels))
+    if not _complete(rows, side):
+        return None
+    colors = dict(zip([*KINDS, REST], [*COLORS[: len(KINDS)], GREY], strict=True))
+    return _figure("fig10b", "The survey's Figure 10b: where the time goes, by kind of operator", rows, colors)
+
+
+def operator_figure(found: Sequence[Profile]) -> Figure | None:
+    """Shares by operator, those that take least together; None without profiles."""
+    rows = _rows(_lines(found, Side.MINE), "operators")
+    if not rows:
+        return None
+    most = {row["label"]: 0.0 for row in rows}
+    for row in rows:
+        most[row["label"]] = max(most[row["label"]], row["share"])
+    names = sorted(most, key=lambda name: -most[name])[:_OPERATORS]
+    colors = dict(zip([*names, REST], [*(color for color in COLORS if color != GREY), GREY], strict=False))
+    return _figure("operators", "Share of the time, by operator", _with_rest(rows, names), colors)
+
+
+def _lines(found: Sequence[Profile], side: Side) -> dict[str, Profile]:
+    """The profiles that gave numbers by the name shown; with both, those of models that the survey shows."""
+    measured = [each for each in found if each.phases] if side.mine else []
+    named = dict(zip(labels(measured), measured, strict=True))
+    return named if side is not Side.BOTH else {k: p for k, p in named.items() if p.name in survey.fig10().parts}
+
+
+def _shown(lines: Mapping[str, Profile], side: Side) -> dict[str, str]:
+    """The survey's name of each model whose bars are drawn, by the label they stand under."""
+    if side is Side.PAPER:
+        return {name: name for name in survey.fig10().parts}
+    return {label: each.name for label, each in lines.items()} if side.paper else {}
+
+
+def _complete(rows: Rows, side: Side) -> bool:
+    """Whether all that was asked for is there."""
+    sources = {row["source"] for row in rows}
+    return bool(rows) and (side is not Side.BOTH or sources == {MEASURED, PAPER})
 
 
 def _rows(profiles: Mapping[str, Profile], group: str) -> list[dict[str, Any]]:
@@ -87,49 +128,15 @@ def _share(line: Line) -> dict[str, Any]:
     return {"label": line.label, "share": share.value, "low": share.low, "high": share.high, "n": share.n}
 
 
-def part_figure(rows: Rows, caption: str) -> Figure:
-    """Figure 10a: shares by part.
-
-    Args:
-        rows: `model`, `phase`, `source` (`MEASURED` or `PAPER`), `label`, `share`, `low`, `high`, `n`.
-        caption: how they were measured.
-    """
-    shown = [part for part in PART_COLORS if any(row["label"] == part and row["share"] for row in rows)]
-    colors = {part: PART_COLORS[part] for part in shown}
-    title = "Share of the time, by part of the model"
-    return _figure("profile-parts", title, caption, rows, colors)
-
-
-def operator_figure(rows: Rows, caption: str) -> Figure:
-    """Figure 10b: shares by operator, those that take least together.
-
-    Args:
-        rows: as of `part_figure`.
-        caption: how they were measured.
-    """
-    most = {row["label"]: 0.0 for row in rows}
-    for row in rows:
-        most[row["label"]] = max(most[row["label"]], row["share"])
-    names = sorted(most, key=lambda name: -most[name])[:_OPERATORS]
-    colors = dict(zip([*names, REST], [*(color for color in COLORS if color != GREY), GREY], strict=False))
-    return _figure("profile-operators", "Share of the time, by operator", caption, _with_rest(rows, names), colors)
-
-
-def kind_figure(rows: Rows, caption: str) -> Figure:
-    """Figure 10b as far as ours and the survey's can be compared: shares by kind of operator.
-
-    Args:
-        rows: as of `part_figure`.
-        caption: how they were measured.
-    """
+def _by_kind(rows: Rows) -> list[dict[str, Any]]:
+    """Shares of operators as shares of their kinds; of a sum no interval is known."""
     kinds = {op: kind for kind, ops in KINDS.items() for op in ops}
     sums: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
         kind = kinds.get(row["label"], REST)
         bar = (row["model"], row["phase"], row["source"], kind)
         sums.setdefault(bar, {**row, **_NO_INTERVAL, "label": kind, "share": 0.0})["share"] += row["share"]
-    colors = dict(zip([*KINDS, REST], [*COLORS[: len(KINDS)], GREY], strict=True))
-    return _figure("profile-kinds", "Share of the time, by kind of operator", caption, list(sums.values()), colors)
+    return list(sums.values())
 
 
 def _with_rest(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -163,12 +170,33 @@ def paper_rows(
 _NO_INTERVAL: dict[str, Any] = {"low": None, "high": None, "n": None}
 
 
-def _figure(name: str, title: str, caption: str, rows: Rows, colors: dict[str, str]) -> Figure:
-    spec = _stacked(title, rows, colors)
-    return Figure(name=name, title=title, caption=caption, spec=spec, rows=[dict(row) for row in rows])
+def _figure(name: str, title: str, rows: Rows, colors: dict[str, str]) -> Figure:
+    sources = {row["source"] for row in rows}
+    how = [_CAPTION] if MEASURED in sources else []
+    how += ["Pale: the survey's, measured on a GPU."] if sources == {MEASURED, PAPER} else []
+    how += ["Measured on a Jetson's GPU."] if MEASURED not in sources else []
+    caption = f"{_largest(rows)} {' '.join(how)}"
+    return Figure(
+        name=name, title=title, caption=caption, spec=_stacked(rows, colors), rows=[dict(row) for row in rows]
+    )
 
 
-def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
+def _largest(rows: Rows) -> str:
+    """What takes the most of each phase, over models: its least and its greatest share."""
+    told = []
+    for source, phase in dict.fromkeys((row["source"], row["phase"]) for row in rows):
+        own = [row for row in rows if (row["source"], row["phase"]) == (source, phase)]
+        totals: dict[str, float] = {}
+        for row in own:
+            totals[row["label"]] = totals.get(row["label"], 0.0) + row["share"]
+        top = max(totals, key=lambda label: totals[label])
+        shares = sorted(row["share"] for row in own if row["label"] == top)
+        ends = f"{shares[0]:.0%}" if len(shares) == 1 else f"{shares[0]:.0%} to {shares[-1]:.0%}"
+        told.append(f"{phase} ({source}) {top} {ends}")
+    return f"What takes most: {', '.join(told)}."
+
+
+def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
     """A panel a model, a bar a phase (and the survey's beside it), stacked from shares with the larger ones named."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     placed = _placed(rows, list(colors))
@@ -176,7 +204,7 @@ def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
     x = alt.X("bar:N", title=None, sort=bars, axis=alt.Axis(labelAngle=0, ticks=False, labelExpr=_TWO_LINES))
     y = alt.Y("top:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
-    color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", columns=len(colors)))
+    color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom"))
     paler = alt.condition(f"datum.source == '{PAPER}'", alt.value(0.78), alt.value(1.0))
     panels = []
     for model in models:
@@ -188,7 +216,7 @@ def _stacked(title: str, rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
         text = base.transform_filter("datum.share >= 0.03").mark_text(color="white", fontSize=11)
         named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"))
         panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
-    return finished(alt.concat(*panels, columns=_COLUMNS, spacing=36).properties(title=title))
+    return finished(alt.concat(*panels, columns=_COLUMNS, spacing=36))
 
 
 _TWO_LINES = "split(datum.label, ', ')"

@@ -1,0 +1,206 @@
+"""The survey's Figure 9: one model on several machines; of one's own, the machines that share a store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import altair as alt
+import msgspec
+
+from slm_atlas.catalog import paper
+from slm_atlas.insights.frame import Row
+from slm_atlas.report.charts import COLORS, Rows, finished, inline, tooltips
+from slm_atlas.report.figures import Figure, Side
+from slm_atlas.stats import Estimate
+from slm_atlas.store.records import Host
+
+PHASES = {"prefill": "Prefill (ms)", "decode": "Decode, each token (ms)"}
+PHONE, UNDONE = "Meizu 18 Pro", "Meizu 18 Pro, running mean undone"
+BY_LENGTH, BY_SIZE = "Tokens of the prompt", "Parameters (millions)"
+"""What is on the axis: where the machines share no model at several prompts, they are compared over models."""
+PLACE = "Place of the token"
+MIN_HOSTS = 2
+
+
+class _Shared(NamedTuple):
+    """What several machines measured alike."""
+
+    axis: str
+    """`BY_LENGTH` or `BY_SIZE`."""
+    what: str
+    """The model, or how many."""
+    rows: list[Row]
+    """A row a machine and place on the axis."""
+
+
+def hardware_figure(rows: Sequence[Row], hosts: Mapping[str, Host], side: Side) -> Figure | None:
+    """Latency a machine, in prefill and decode; None where there is no data.
+
+    Args:
+        rows: what was measured, on all machines.
+        hosts: the machines by id.
+        side: the survey's two devices, the machines in the store, or both.
+    """
+    shared = _shared(rows) if side.mine else None
+    data = [*(_surveyed() if side.paper else ()), *(_measured(shared, hosts) if shared else ())]
+    if not data:
+        return None
+    caption = " ".join([*([_told_survey()] if side.paper else []), *([_told(shared, data)] if shared else [])])
+    title = "The survey's Figure 9: the same model on other hardware"
+    return Figure(name="fig9", title=title, caption=caption, spec=_chart(data), rows=data)
+
+
+def _surveyed() -> Iterator[dict[str, Any]]:
+    figure = paper.fig9()
+    totals = figure.derived.phone_total
+    undone = [(n, after - before) for (_, before), (n, after) in zip(totals, totals[1:], strict=False)]
+    decode = {**figure.decode, UNDONE: undone}
+    for phase, axis, devices in (("prefill", BY_LENGTH, figure.prefill), ("decode", PLACE, decode)):
+        for device, curve in devices.items():
+            for at, ms in curve:
+                yield _row("the survey", phase, axis, device, "probably Phi-1.5, Q4_K_M", at, (ms, None, None, None))
+
+
+_Number = tuple[float, float | None, float | None, int | None]
+
+
+def _row(source: str, phase: str, axis: str, machine: str, model: str, at: float, number: _Number) -> dict[str, Any]:
+    value, low, high, n = number
+    told = {"source": source, "phase": phase, "axis": axis, "machine": machine, "model": model, "at": at}
+    return told | {"ms": value, "low": low, "high": high, "n": n}
+
+
+# ---- the machines of a store ----------------------------------------------------------------------------------------
+
+
+def _shared(rows: Sequence[Row]) -> _Shared | None:
+    """What most machines share: a model at several lengths of the prompt, or else several models at one."""
+    measured = [row for row in rows if {"prefill_s", "decode_s"} <= row.metrics.keys() and row.params]
+    found = [*_sweeps(measured), *_models(measured)]
+    return max(found, key=lambda each: (len({row.host for row in each.rows}), len(each.rows)), default=None)
+
+
+def _sweeps(rows: Sequence[Row]) -> Iterator[_Shared]:
+    for group in _groups(rows, ("n_prompt",), by_file=True):
+        common = _common(group, lambda row: row.settings.get("n_prompt"))
+        if len({row.settings.get("n_prompt") for row in common}) > 1:
+            yield _Shared(BY_LENGTH, f"{common[0].name} {common[0].quantization}", common)
+
+
+def _models(rows: Sequence[Row]) -> Iterator[_Shared]:
+    for group in _groups(rows, (), by_file=False):
+        common = _common(group, lambda row: (row.architecture, row.params, row.quantization))
+        if common:
+            files = len({(row.architecture, row.params, row.quantization) for row in common})
+            yield _Shared(BY_SIZE, f"{files} file{'s'[: files != 1]}", common)
+
+
+_HOW = ("threads", "context", "n_prompt", "n_gen", "kv_type")
+"""Settings that must be alike, but for the number of threads, of which each machine has its own."""
+
+
+def _groups(rows: Sequence[Row], varied: tuple[str, ...], *, by_file: bool) -> Iterator[list[Row]]:
+    """Rows of several machines that were measured alike."""
+    groups: dict[bytes, list[Row]] = defaultdict(list)
+    for row in rows:
+        alike = {name: row.settings.get(name) for name in _HOW[1:] if name not in varied}
+        file = (row.architecture, row.params, row.quantization) if by_file else ()
+        groups[msgspec.json.encode((alike, file), order="sorted")].append(row)
+    yield from (group for group in groups.values() if len({row.host for row in group}) >= MIN_HOSTS)
+
+
+def _common(rows: Sequence[Row], place: Any) -> list[Row]:  # noqa: ANN401  (any function of a row)
+    """A row a machine and place, of the places that at least two machines have; the row with most runs counts."""
+    best: dict[tuple[object, str], Row] = {}
+    for row in sorted(rows, key=lambda row: row.n_runs):
+        best[place(row), row.host] = row
+    machines: dict[object, set[str]] = defaultdict(set)
+    for where, host in best:
+        machines[where].add(host)
+    return [row for (where, _), row in best.items() if len(machines[where]) >= MIN_HOSTS]
+
+
+def _measured(shared: _Shared, hosts: Mapping[str, Host]) -> Iterator[dict[str, Any]]:
+    for phase in PHASES:
+        for row in sorted(shared.rows, key=lambda row: (row.params or 0, row.settings.get("n_prompt", 0))):
+            at = row.settings["n_prompt"] if shared.axis == BY_LENGTH else (row.params or 0) / 1e6
+            machine = f"{hosts[row.host].cpu} ({row.host[:6]})" if row.host in hosts else row.host[:6]
+            model = f"{row.name} {row.quantization}"
+            yield _row("here", phase, shared.axis, machine, model, at, _ms(row.metrics[f"{phase}_s"]))
+
+
+def _ms(found: Estimate) -> _Number:
+    low, high = (None if end is None else 1e3 * end for end in (found.low, found.high))
+    return 1e3 * found.value, low, high, found.n
+
+
+# ---- words and drawing ----------------------------------------------------------------------------------------------
+
+
+def _told_survey() -> str:
+    figure = paper.fig9()
+    devices = {name: dict(curve) for name, curve in figure.prefill.items()}
+    jetson = next(name for name in devices if name != PHONE)
+    factors = [devices[PHONE][at] / devices[jetson][at] for at in sorted(devices[PHONE])]
+    drawn = [ms for _, ms in figure.decode[PHONE]]
+    return (
+        f"The survey's Jetson reads a prompt {factors[0]:.0f} times faster than its phone at {min(devices[PHONE])} "
+        f"tokens and {factors[-1]:.0f} times at {max(devices[PHONE])}. In decode the phone's curve rises from "
+        f"{drawn[0]:.0f} to {drawn[-1]:.0f} ms a token because it is a running mean that counts the first token as 0 "
+        "ms; undone, it is flat."
+    )
+
+
+def _told(shared: _Shared, data: Rows) -> str:
+    """By how much the fastest machine leads the slowest, where both were measured."""
+    told = []
+    for phase in PHASES:
+        own = [row for row in data if row["source"] == "here" and row["phase"] == phase]
+        places: dict[tuple[float, str], list[float]] = defaultdict(list)
+        for row in own:
+            places[row["at"], row["model"] if shared.axis == BY_SIZE else ""].append(row["ms"])
+        ratios = [max(times) / min(times) for times in places.values()]
+        told.append(f"{phase} {min(ratios):.1f} to {max(ratios):.1f} times")
+    machines = len({row.host for row in shared.rows})
+    return (
+        f"Here {machines} machines measured {shared.what}: the fastest leads the slowest in {' and in '.join(told)}. "
+        "Bars are 95% intervals over processes."
+    )
+
+
+def _chart(data: Rows) -> dict[str, Any]:
+    panels = []
+    for source in dict.fromkeys(row["source"] for row in data):
+        for phase in PHASES:
+            panels.append(_panel([row for row in data if (row["source"], row["phase"]) == (source, phase)], phase))
+    return finished(alt.concat(*panels, columns=2, spacing=56).resolve_scale(color="independent", shape="independent"))
+
+
+def _panel(rows: Rows, phase: str) -> alt.LayerChart | alt.FacetChart:
+    machines = list(dict.fromkeys(row["machine"] for row in rows))
+    axis, source = rows[0]["axis"], rows[0]["source"]
+    by_size = axis == BY_SIZE
+    scale = alt.Scale(type="log" if by_size else "linear", nice=True)
+    x = alt.X("at:Q", title=axis, scale=scale, axis=alt.Axis(tickCount=5))
+    wide = max(row["ms"] for row in rows) > 5 * min(row["ms"] for row in rows)
+    y = alt.Y(
+        "ms:Q", title=PHASES[phase], scale=alt.Scale(type="log" if wide else "linear"), axis=alt.Axis(tickCount=5)
+    )
+    legend = alt.Legend(orient="bottom", columns=1, labelLimit=300)
+    colors = alt.Color("machine:N", title=None, scale=alt.Scale(domain=machines, range=list(COLORS)), legend=legend)
+    shapes = alt.Shape("machine:N", title=None, scale=alt.Scale(domain=machines, range=_FORMS), legend=legend)
+    base = alt.Chart(inline(rows)).encode(x=x, y=y, color=colors)
+    tips = tooltips(rows, "machine", "model", "at", "ms", "low", "high", "n")
+    layers = [
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(size=45 if source == "here" else 18, filled=True).encode(shape=shapes, tooltip=tips),
+    ]
+    if not by_size:
+        layers.insert(0, base.mark_line(strokeWidth=1.2))
+    title = f"{phase.capitalize()}, {'here' if source == 'here' else source}"
+    return alt.layer(*layers).properties(width=300, height=220, title=title)
+
+
+_FORMS = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
