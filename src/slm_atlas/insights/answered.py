@@ -68,8 +68,9 @@ def _names(dataset: Dataset, found: Sequence[Model]) -> list[str]:
     forms = [f" in {model.compute}" if model.compute else "" for model in found]
     names = [f"{each.name} {each.quantization}{form}" for each, form in zip(known, forms, strict=True)]
     for additions in ([model.artifact[:8] for model in found], [model.host[:8] for model in found]):
-        count = Counter(names)
-        names = [f"{name} {more}" if count[name] > 1 else name for name, more in zip(names, additions, strict=True)]
+        count, both = Counter(names), list(zip(names, additions, strict=True))
+        alike = Counter(both)  # an addition that all of one name share tells nothing apart
+        names = [f"{name} {more}" if count[name] > alike[name, more] else name for name, more in both]
     return names
 
 

@@ -1,8 +1,8 @@
-"""The survey's Figure 5: capability over time in three domains, beside the LLaMA models and the models evaluated here."""
+"""The survey's Figure 5: capability over time, beside the LLaMA models and the models evaluated here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -82,8 +82,8 @@ def _caption(rows: Rows) -> str:
                 f"in {domain} {best['model']} leads with {best['percent']:.0f}%, {above} of {len(own)} above it"
             )
     head = (
-        "The mean accuracy over a domain's tasks by month of release; a circle's area is the model's parameters. Dashed: "
-        "the LLaMA models of 7 and 8 billion parameters, as the survey measured them."
+        "The mean accuracy over a domain's tasks by month of release; a circle's area is the model's parameters. "
+        "Dashed: the LLaMA models of 7 and 8 billion parameters, as the survey measured them."
     )
     return head + (f" Beside Llama 3.1: {'; '.join(told)}." if told else "") + _here(rows)
 
@@ -97,7 +97,7 @@ def _here(rows: Rows) -> str:
     return f" Evaluated here, with 95% intervals over items: {', '.join(numbers)}{more}."
 
 
-def _interval(row: dict[str, Any]) -> str:
+def _interval(row: Mapping[str, Any]) -> str:
     return "" if row["low"] is None else f" [{row['low']:.1f}, {row['high']:.1f}]"
 
 
@@ -115,9 +115,14 @@ def _chart(rows: Rows) -> dict[str, Any]:
     return finished(alt.concat(*panels, columns=2, spacing=48))
 
 
-def _panel(rows: Sequence[dict[str, Any]], panel: str) -> alt.LayerChart | alt.FacetChart:
+def _panel(rows: Rows, panel: str) -> alt.LayerChart | alt.FacetChart:
     lines = [{"name": name, "percent": 100 * value} for name, value in getattr(paper.fig5(), panel).llama.items()]
-    x = alt.X("release:T", title="Released", axis=alt.Axis(format="%Y-%m", tickCount=5, labelAngle=-30))
+    x = alt.X(
+        "release:T",
+        title="Released",
+        axis=alt.Axis(format="%Y-%m", tickCount=5, labelAngle=-30),
+        scale=alt.Scale(padding=14),
+    )
     y = alt.Y("percent:Q", title="Accuracy (%)", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
     sources = [SURVEY, HERE]
     color = alt.Color(
@@ -130,7 +135,8 @@ def _panel(rows: Sequence[dict[str, Any]], panel: str) -> alt.LayerChart | alt.F
     base = alt.Chart(inline(rows)).encode(x=x, y=y, color=color)
     own = base.transform_filter(f"datum.source == '{HERE}'")
     tips = tooltips(rows, "model", "source", "release", "params_billions", "percent", "low", "high", "n")
-    reference = alt.Chart(inline(_apart(lines)))
+    values = [value for row in [*rows, *lines] for value in (row["percent"], row.get("low"), row.get("high")) if value]
+    reference = alt.Chart(inline(_apart(lines, (max(values) - min(values)) * _CLOSE)))
     layers = [
         reference.mark_rule(strokeDash=[5, 4], color=GREY).encode(y=alt.Y("percent:Q")),
         reference.mark_text(align="left", dx=3, dy=-5, fontSize=10).encode(
@@ -146,15 +152,15 @@ def _panel(rows: Sequence[dict[str, Any]], panel: str) -> alt.LayerChart | alt.F
     return alt.layer(*layers).properties(width=300, height=260, title=PANELS[panel].capitalize())
 
 
-_CLOSE = 1.2
-"""Percent; lines closer than this have one name."""
+_CLOSE = 0.06
+"""Lines closer than this share of the axis have one name."""
 
 
-def _apart(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _apart(lines: Sequence[dict[str, Any]], close: float) -> list[dict[str, Any]]:
     """The lines, with the names of those that lie on each other put together on the higher one."""
     found: list[dict[str, Any]] = []
     for line in sorted(lines, key=lambda line: -line["percent"]):
-        if found and found[-1]["percent"] - line["percent"] < _CLOSE and found[-1]["name"]:
+        if found and found[-1]["percent"] - line["percent"] < close and found[-1]["name"]:
             found[-1] = found[-1] | {"name": f"{line['name']}, {found[-1]['name'].removeprefix('Llama ')}"}
             found.append(line | {"name": ""})
         else:

@@ -205,11 +205,9 @@ def tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
     ]
 
 
-def ticks(values: Sequence[float]) -> alt.Axis:
-    """A logarithmic axis ruled at powers of ten, and at 2 and 5 times them where there are few."""
-    powers = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
-    steps = (1, 2, 5) if len(powers) <= 3 else (1,)
-    return alt.Axis(values=[step * 10.0**power for power in powers for step in steps])
+def log_axis(values: Sequence[float]) -> dict[str, Any]:
+    """A logarithmic axis around some values, as a channel takes it."""
+    return axis_of(values, log=True).drawn()
 
 
 def category_axis() -> alt.Axis:

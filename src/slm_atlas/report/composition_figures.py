@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
+import msgspec
 
 from slm_atlas import catalog, stats
 from slm_atlas.catalog import Model, paper
@@ -29,7 +30,7 @@ _LAYERWISE = "layer-wise"
 _OURS = OUR_LABELS | {"0.5~4": _LAYERWISE}
 
 
-class _Count(NamedTuple):
+class _Count(msgspec.Struct, frozen=True):
     """How many of n models have a label."""
 
     source: str
@@ -42,7 +43,7 @@ class _Count(NamedTuple):
     def row(self) -> dict[str, Any]:
         """With its share and the share's interval (Wilson)."""
         share = stats.wilson(self.count, self.n)
-        return self._asdict() | {"share": share.value, "low": share.low, "high": share.high}
+        return msgspec.structs.asdict(self) | {"share": share.value, "low": share.low, "high": share.high}
 
 
 # ---- Figure 2a ------------------------------------------------------------------------------------------------------
@@ -96,7 +97,8 @@ def _composed(rows: Rows, side: Side) -> str:
     whose = (
         "The survey's pies beside the catalogue to this day" if side is Side.BOTH else "The share of models by label"
     )
-    return f"{whose}; bars over the catalogue's are 95% intervals. The most frequent of each, {'; '.join(told)}."
+    bars = "; lines over the catalogue's are 95% intervals" if side.mine else ""
+    return f"{whose}{bars}. The most frequent of each: {'; '.join(told)}."
 
 
 def _bars(rows: Rows, side: Side) -> dict[str, Any]:
@@ -197,7 +199,7 @@ def _stack(rows: Rows, name: str, source: str, *, several: bool) -> alt.LayerCha
     hues = dict(zip(map(str, facet.order), STEPS if facet.ordered else NAME_COLORS, strict=False))
     scale = alt.Scale(domain=known, range=[hues.get(label, GREY) for label in known])
     place = {label: number for number, label in enumerate(known)}
-    base = alt.Chart(inline([row | {"place": place[row["label"]]} for row in own])).encode(
+    base = alt.Chart(inline([{**row, "place": place[row["label"]]} for row in own])).encode(
         x=alt.X("period:O", title=None, axis=alt.Axis(labelAngle=-45, ticks=False))
     )
     bars = base.mark_bar().encode(
@@ -259,8 +261,8 @@ def _used(rows: Rows, many: int) -> str:
         most = ", ".join(f"{row['period']} {row['label']} ({row['count']} of {row['n']})" for row in tops)
         told.append(f"Most used, {source}: {most}.")
     return (
-        f"The {len({row['label'] for row in rows})} most used of {many} data sets: the number is how many models of the "
-        f"year were trained on it, the circle's area their share of those that name their data. {' '.join(told)}"
+        f"The {len({row['label'] for row in rows})} most used of {many} data sets: the number is how many models of "
+        f"the year were trained on it, the circle's area their share of those that name their data. {' '.join(told)}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -11,7 +12,7 @@ import msgspec
 
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Row
-from slm_atlas.report.charts import COLORS, Rows, finished, inline, tooltips
+from slm_atlas.report.charts import COLORS, LOG_SPAN, Rows, axis_of, finished, inline, tooltips
 from slm_atlas.report.figures import Figure, Side
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Host
@@ -45,7 +46,7 @@ def hardware_figure(rows: Sequence[Row], hosts: Mapping[str, Host], side: Side) 
     """
     shared = _shared(rows) if side.mine else None
     data = [*(_surveyed() if side.paper else ()), *(_measured(shared, hosts) if shared else ())]
-    if not data:
+    if not data or (side.mine and shared is None):
         return None
     caption = " ".join([*([_told_survey()] if side.paper else []), *([_told(shared, data)] if shared else [])])
     title = "The survey's Figure 9: the same model on other hardware"
@@ -55,7 +56,7 @@ def hardware_figure(rows: Sequence[Row], hosts: Mapping[str, Host], side: Side) 
 def _surveyed() -> Iterator[dict[str, Any]]:
     figure = paper.fig9()
     totals = figure.derived.phone_total
-    undone = [(n, after - before) for (_, before), (n, after) in zip(totals, totals[1:], strict=False)]
+    undone = [(n, after - before) for (_, before), (n, after) in pairwise(totals)]
     decode = {**figure.decode, UNDONE: undone}
     for phase, axis, devices in (("prefill", BY_LENGTH, figure.prefill), ("decode", PLACE, decode)):
         for device, curve in devices.items():
@@ -182,12 +183,9 @@ def _panel(rows: Rows, phase: str) -> alt.LayerChart | alt.FacetChart:
     machines = list(dict.fromkeys(row["machine"] for row in rows))
     axis, source = rows[0]["axis"], rows[0]["source"]
     by_size = axis == BY_SIZE
-    scale = alt.Scale(type="log" if by_size else "linear", nice=True)
-    x = alt.X("at:Q", title=axis, scale=scale, axis=alt.Axis(tickCount=5))
-    wide = max(row["ms"] for row in rows) > 5 * min(row["ms"] for row in rows)
-    y = alt.Y(
-        "ms:Q", title=PHASES[phase], scale=alt.Scale(type="log" if wide else "linear"), axis=alt.Axis(tickCount=5)
-    )
+    x = alt.X("at:Q", title=axis, **_axis([row["at"] for row in rows], log=by_size))
+    times = [row["ms"] for row in rows]
+    y = alt.Y("ms:Q", title=PHASES[phase], **_axis(times, log=max(times) > LOG_SPAN * min(times)))
     legend = alt.Legend(orient="bottom", columns=1, labelLimit=300)
     colors = alt.Color("machine:N", title=None, scale=alt.Scale(domain=machines, range=list(COLORS)), legend=legend)
     shapes = alt.Shape("machine:N", title=None, scale=alt.Scale(domain=machines, range=_FORMS), legend=legend)
@@ -201,6 +199,10 @@ def _panel(rows: Rows, phase: str) -> alt.LayerChart | alt.FacetChart:
         layers.insert(0, base.mark_line(strokeWidth=1.2))
     title = f"{phase.capitalize()}, {'here' if source == 'here' else source}"
     return alt.layer(*layers).properties(width=300, height=220, title=title)
+
+
+def _axis(values: Sequence[float], *, log: bool) -> dict[str, Any]:
+    return axis_of(values, log=log).drawn()
 
 
 _FORMS = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]

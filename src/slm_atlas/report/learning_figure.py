@@ -12,7 +12,7 @@ import altair as alt
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.learning import AVERAGE, Curve
-from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
+from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, log_axis, tooltips
 from slm_atlas.report.figures import HERE, Figure, Side
 
 COLUMNS = 3
@@ -29,7 +29,7 @@ def learning_figure(curves: Sequence[Curve], side: Side = Side.MINE) -> Figure |
     With both, the panels are those of the tasks of the survey.
     """
     own = [row for curve in curves for row in _rows(curve)] if side.mine else []
-    data = own + ([row for row in _surveyed()] if side.paper else [])
+    data = own + (list(_surveyed()) if side.paper else [])
     if not data or (side.mine and not own):
         return None
     tasks = sorted({row["task"] for row in data}, key=lambda task: (task != AVERAGE, task))
@@ -114,7 +114,7 @@ def _chart(data: Rows, tasks: Sequence[str]) -> dict[str, Any]:
     models = list(dict.fromkeys(row["model"] for row in data if row["source"] == HERE))
     survey = [MEDIAN] if any(row["source"] == SURVEY for row in data) else []
     panels = [_panel([row for row in data if row["task"] == task], task, [*models, *survey]) for task in tasks]
-    return finished(alt.concat(*panels, columns=COLUMNS, spacing=28))
+    return finished(alt.concat(*panels, columns=COLUMNS, spacing={"row": 84, "column": 64}, bounds="flush"))
 
 
 def _panel(rows: Rows, task: str, models: Sequence[str]) -> alt.LayerChart | alt.FacetChart:
@@ -217,7 +217,7 @@ def _grown(point: paper.Growth) -> dict[str, Any]:
 
 
 def _median_below(rows: Rows) -> float:
-    return statistics.median(row["points"] for row in rows if row["params_billions"] < 1)
+    return float(statistics.median(row["points"] for row in rows if row["params_billions"] < 1))
 
 
 def _gains(rows: Rows) -> dict[str, Any]:
@@ -225,7 +225,9 @@ def _gains(rows: Rows) -> dict[str, Any]:
     scale = alt.Scale(domain=[SURVEY, HERE], range=list(COLORS[:2]))
     legend = alt.Legend(orient="bottom") if len(sources) > 1 else None
     base = alt.Chart(inline(rows)).encode(
-        x=alt.X("params_billions:Q", title="Parameters (billions)", scale=alt.Scale(type="log")),
+        x=alt.X(
+            "params_billions:Q", title="Parameters (billions)", **log_axis([row["params_billions"] for row in rows])
+        ),
         y=alt.Y("points:Q", title="Gain, 0 to 5 examples (points)"),
         color=alt.Color("source:N", title=None, scale=scale, legend=legend),
     )

@@ -15,7 +15,7 @@ from slm_atlas.catalog import paper
 from slm_atlas.catalog.paper import CostPoint
 from slm_atlas.insights import trends
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
-from slm_atlas.report.charts import COLORS, GREY, Rows, category_axis, finished, inline, ticks, tooltips
+from slm_atlas.report.charts import COLORS, GREY, Rows, category_axis, finished, inline, log_axis, tooltips
 from slm_atlas.report.figures import HERE, JETSON, Figure, Side, labels
 from slm_atlas.stats import Estimate
 
@@ -157,9 +157,7 @@ def _chart(data: Rows) -> dict[str, Any]:
     for title in PANELS.values():
         own = [row for row in data if row["what"] == title]
         base = alt.Chart(inline(own)).encode(y=alt.Y("model:N", title=None, sort=names, axis=category_axis()))
-        x = alt.X(
-            "value:Q", title=title, scale=alt.Scale(type="log", nice=True), axis=ticks([row["value"] for row in own])
-        )
+        x = alt.X("value:Q", title=title, **log_axis([row["value"] for row in own]))
         tips = tooltips(data, "model", "source", "value", "low", "high", "n")
         line = base.mark_line(color=GREY, opacity=0.5).encode(x=x, detail="model:N")
         bars = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q", color=color)

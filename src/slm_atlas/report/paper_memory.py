@@ -16,10 +16,12 @@ from slm_atlas.report.paper_costs import by_tensors, tensors_of
 from slm_atlas.survey.memory import CONTEXT
 
 SURVEY = "the survey"
-PARTS = ("weights", "KV cache", "compute buffer", "other")
-"""From the axis outwards. Other is here the output buffer, and the process before the model was loaded."""
+REPACKED = "weights repacked"
+"""Held a second time, as today's kernels read them; the survey's engine had none of these."""
+PARTS = {"weights": COLORS[0], REPACKED: COLORS[6], "KV cache": COLORS[1], "compute buffer": COLORS[2], "other": GREY}
+"""From the axis outwards, with their colours. Other is here the output buffer, and the process before it loads."""
 _MEASURED: Mapping[str, tuple[str, ...]] = {
-    "weights": ("model_bytes",),
+    REPACKED: ("repacked_bytes",),
     "KV cache": ("kv_bytes",),
     "compute buffer": ("compute_bytes",),
     "other": ("output_bytes", "baseline_bytes"),
@@ -33,10 +35,8 @@ def memory_breakdown(rows: Sequence[Row], side: Side) -> Figure | None:
     """
     own = _measured(rows)
     names = _matched(own) if side is Side.BOTH else _named(own) if side.mine else {}
-    data = [
-        *(_surveyed() if side.paper else ()),
-        *(entry for name, row in names.items() for entry in _parts(name, row)),
-    ]
+    ours = [entry for name, row in names.items() for entry in _parts(name, row)]
+    data = [*(_surveyed() if side.paper else ()), *ours]
     if not data or (side.mine and not names):
         return None
     title = "The survey's Figure 11: what memory is used for"
@@ -45,9 +45,10 @@ def memory_breakdown(rows: Sequence[Row], side: Side) -> Figure | None:
 
 def _surveyed() -> Iterator[dict[str, Any]]:
     for bar in paper.fig11().models:
-        sizes = (bar.model_parameter_mib, bar.kv_cache_mib, bar.compute_buffer_mib, bar.other_mib)
-        for part, size in zip(PARTS, sizes, strict=True):
-            yield {"model": bar.model, "source": SURVEY, "part": part, "MiB": size, "n": None}
+        sizes = {"weights": bar.model_parameter_mib, "KV cache": bar.kv_cache_mib}
+        sizes |= {"compute buffer": bar.compute_buffer_mib, "other": bar.other_mib}
+        for part, size in sizes.items():
+            yield {"model": bar.model, "source": SURVEY, "part": part, "MiB": size, "range": None, "n": None}
 
 
 def _measured(rows: Sequence[Row]) -> list[Row]:
@@ -71,10 +72,19 @@ def _matched(rows: Sequence[Row]) -> dict[str, Row]:
 
 
 def _parts(name: str, row: Row) -> Iterator[dict[str, Any]]:
-    for part, metrics in _MEASURED.items():
-        found = [row.metrics[metric] for metric in metrics if metric in row.metrics]
-        size = sum(each.value for each in found) / units.MIB
-        yield {"model": name, "source": HERE, "part": part, "MiB": size, "n": max(each.n for each in found)}
+    others = {part: _size(row, metrics) for part, metrics in _MEASURED.items()}
+    whole, width, n = _size(row, ("model_bytes",))
+    sizes = {"weights": (whole - others[REPACKED][0], width, n)} | others
+    for part, (size, between, runs) in sizes.items():
+        told = {"model": name, "source": HERE, "part": part, "MiB": size / units.MIB}
+        yield told | {"range": None if between is None else between / units.MIB, "n": runs}
+
+
+def _size(row: Row, metrics: Sequence[str]) -> tuple[float, float | None, int | None]:
+    """Bytes of a part, the width of the widest interval in it, and the runs behind it."""
+    found = [row.metrics[metric] for metric in metrics if metric in row.metrics]
+    widths = [each.high - each.low for each in found if each.low is not None and each.high is not None]
+    return sum(each.value for each in found), max(widths, default=None), max((each.n for each in found), default=None)
 
 
 def _caption(data: Rows) -> str:
@@ -88,13 +98,22 @@ def _caption(data: Rows) -> str:
         buffer = max(bars, key=lambda name: bars[name]["compute buffer"])
         share = bars[cache]["KV cache"] / sum(bars[cache].values())
         told.append(
-            f"{source.capitalize()} ({len(bars)} models) the cache takes most of {cache} ({share:.0%}), and the "
+            f"{source.capitalize()} ({len(bars)} models): the cache takes most of {cache} ({share:.0%}), and the "
             f"largest compute buffer is {buffer}'s, {bars[buffer]['compute buffer']:,.0f} MiB."
         )
+    return f"What memory is used for at a context of {CONTEXT:,} tokens, a bar a model. {' '.join(told)}{_steady(data)}"
+
+
+def _steady(data: Rows) -> str:
+    """What to know of our bars: what is in them, and by how much they vary."""
+    own = [row for row in data if row["source"] == HERE]
+    if not own:
+        return ""
+    widths = [row["range"] for row in own if row["range"] is not None]
+    vary = f"The widest 95% interval of a part is {max(widths):.1f} MiB wide, too narrow to draw." if widths else ""
     return (
-        f"What memory is used for at a context of {CONTEXT:,} tokens, a bar a model. {' '.join(told)} In other, here: "
-        "the output buffer and the process before the model was loaded. These sizes do not vary from run to run by "
-        "more than a page or two, so that no interval is drawn."
+        " Repacked weights are held a second time, as today's kernels read them. In other, here: the output buffer, "
+        f"and the process before the model was loaded. {vary or 'One run a model: no intervals.'}"
     )
 
 
@@ -105,16 +124,16 @@ def _chart(data: Rows) -> dict[str, Any]:
     for row in data:
         totals[row["source"], row["model"]] = totals.get((row["source"], row["model"]), 0.0) + row["MiB"]
     domain = [0.0, max(totals.values()) * 1.02]
-    colors = [COLORS[0], COLORS[1], COLORS[2], GREY]
+    parts = [part for part in PARTS if any(row["part"] == part and row["MiB"] for row in data)]
     color = alt.Color(
         "part:N",
         title=None,
-        scale=alt.Scale(domain=list(PARTS), range=colors),
+        scale=alt.Scale(domain=parts, range=[PARTS[part] for part in parts]),
         legend=alt.Legend(orient="bottom", columns=4),
     )
     panels = []
     for source in sources:
-        own = [row | {"place": PARTS.index(row["part"])} for row in data if row["source"] == source]
+        own = [{**row, "place": list(PARTS).index(row["part"])} for row in data if row["source"] == source]
         shown = [model for model in models if any(row["model"] == model for row in own)]
         base = alt.Chart(inline(own)).encode(
             x=alt.X("sum(MiB):Q", title="MiB", scale=alt.Scale(domain=domain, nice=False), axis=alt.Axis(tickCount=5)),

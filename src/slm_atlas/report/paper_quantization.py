@@ -119,8 +119,8 @@ def _caption(rows: Sequence[Row], points: Sequence[Point], side: Side) -> str:
     if not side.paper:
         return f"{ours}. {told} Bars are 95% intervals over processes."
     return (
-        f"{ours}; there, {there}. {told} The models and machines differ, so the numbers do; what can be compared is how "
-        "the formats are ordered, and how much each saves."
+        f"{ours}; there, {there}. {told} The models and machines differ, so the numbers do; what can be compared is "
+        "how the formats are ordered, and how much each saves."
     )
 
 
@@ -164,7 +164,7 @@ def _chart(data: Rows) -> dict[str, Any]:
     formats = sorted({row["format"] for row in data}, key=_place)
     sources = [source for source in (HERE, JETSON) if any(row["source"] == source for row in data)]
     panels = [_panel(data, phase, source, formats) for phase in PHASES for source in sources]
-    return finished(alt.concat(*panels, columns=2, spacing=56))
+    return finished(alt.concat(*panels, columns=2, spacing={"row": 84, "column": 72}, bounds="flush"))
 
 
 def _panel(data: Rows, phase: str, source: str, formats: Sequence[str]) -> alt.LayerChart | alt.FacetChart:

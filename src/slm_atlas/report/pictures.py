@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,14 +19,14 @@ from slm_atlas.report.figures import Figure
 
 WIDE, NARROW = 940, 340
 """Width of a picture, in CSS pixels."""
-_GAP = 64
+_GAP = 28
 _SVG = "http://www.w3.org/2000/svg"
 _NUMBER = re.compile(r"\d+\.\d{2,}")
 
 
 def pictures(figure: Figure) -> list[tuple[str, Markup]]:
     """The pictures of a figure, each with when it is shown: `wide` and `narrow`, or one that scrolls: `always`."""
-    if "hconcat" in figure.spec:
+    if "hconcat" in figure.spec or "vconcat" in figure.spec:
         return [("always", _drawn(figure.spec, figure.title, told=True))]
     wide = _drawn(fitted(figure.spec, WIDE), figure.title, told=True)
     return [("wide", wide), ("narrow", _drawn(fitted(figure.spec, NARROW), figure.title, told=False))]
@@ -35,17 +36,62 @@ def fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     """A chart for a width: panels stand below each other where they would not fit side by side."""
     narrow, found = width < 640, copy.deepcopy(spec)
     config = found.setdefault("config", {})
-    config["axisY"] = config.get("axisY", {}) | {"labelLimit": 120 if narrow else 190}
+    labels = _label_width(found)
+    config["axisY"] = config.get("axisY", {}) | {"labelLimit": min(labels, 120) if narrow else 190}
     config["legend"] = config.get("legend", {}) | {
         "columns": 2 if narrow else 6,
         "labelLimit": (width - 40) // 2 if narrow else 240,
     }
     if "concat" in found:
-        found |= {"columns": 1 if narrow else 2, "spacing": 88 if narrow else _GAP}
-        room = width - 60 if narrow else (width - _GAP - 100) // 2
-        found["concat"] = [panel | {"width": room} for panel in found["concat"]]
+        columns = 1 if narrow else found.get("columns", 2)
+        beside = min(labels, 120 if narrow else 190) + 24  # labels, ticks and the title of the axis
+        room = (width - columns * beside - (columns - 1) * _GAP) // columns
+        gap = {"row": 88 if narrow else 84, "column": beside + _GAP}
+        flush = {"spacing": gap, "bounds": "flush"} if found.get("bounds") == "flush" else {"spacing": _GAP}
+        found |= {"columns": columns, **flush, "concat": [panel | {"width": room} for panel in found["concat"]]}
+        if narrow:
+            found["concat"] = [_slimmed(panel) for panel in found["concat"]]
         return found
-    return found | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
+    return (_slimmed(found) if narrow else found) | {
+        "width": width,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+    }
+
+
+_CHARACTER = 7
+"""Pixels of a letter of a label, about."""
+_NUMBERS = 44
+"""Pixels of the labels and the title of an axis of numbers."""
+
+
+def _label_width(spec: dict[str, Any]) -> int:
+    """Pixels that the labels beside a panel need: the names on its upright axis, or numbers."""
+    fields = {found.get("field") for found in _encodings(spec, "y") if found.get("type") in ("nominal", "ordinal")}
+    rows = [row for data in spec.get("datasets", {}).values() for row in data]
+    names = [str(row[field]) for row in rows for field in fields if field in row]
+    return max((_CHARACTER * len(name) for name in names), default=_NUMBERS)
+
+
+def _encodings(value: Any, channel: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401  (any part of a chart)
+    """Every encoding of a channel, of all panels and layers."""
+    if isinstance(value, dict):
+        if isinstance(value.get("encoding"), dict) and isinstance(value["encoding"].get(channel), dict):
+            yield value["encoding"][channel]
+        for key, inner in value.items():
+            if key not in ("encoding", "datasets", "config"):
+                yield from _encodings(inner, channel)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _encodings(inner, channel)
+
+
+def _slimmed(panel: dict[str, Any]) -> dict[str, Any]:
+    """A panel whose legends stand below it in two columns, whatever it says itself."""
+    for channel in ("color", "shape", "size"):
+        for found in _encodings(panel, channel):
+            if isinstance(found.get("legend"), dict):
+                found["legend"] |= {"orient": "bottom", "columns": min(2, found["legend"].get("columns", 2))}
+    return panel
 
 
 def _drawn(spec: dict[str, Any], title: str, *, told: bool) -> Markup:

@@ -89,11 +89,7 @@ def _render(material: Material, drawn: list[Figure], title: str) -> str:
         places=_places(dataset, drawn),
         facts=overview.summary(dataset, rows, found),
         headlines=overview.headlines(rows),
-        more_tables=[
-            table
-            for table in (*score_tables(material.able), context_table(rows), tables.time_table(material.profiles))
-            if table.lines
-        ],
+        more_tables=_more_tables(material),
         findings=found,
         silent=[finding for finding in found if finding.lacking is not None],
         **_models(dataset, rows, choosable),
@@ -108,6 +104,11 @@ def _render(material: Material, drawn: list[Figure], title: str) -> str:
         interval=tables.interval,
         two_digits="{:.2f}".format,
     )
+
+
+def _more_tables(material: Material) -> list[tables.Table]:
+    found = (*score_tables(material.able), context_table(material.rows), tables.time_table(material.profiles))
+    return [table for table in found if table.lines]
 
 
 def _findings(dataset: Dataset, rows: list[frame.Row]) -> list[Finding]:

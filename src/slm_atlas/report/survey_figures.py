@@ -123,8 +123,9 @@ def _above(rows: Rows, side: Side) -> str:
             told.append(f"{above} of {len(own)} models of the {source} (median {statistics.median(own):,.0f})")
     squares = " Squares: where the survey's Figure 4 draws a model." if side is Side.BOTH else ""
     return (
-        f"More than Chinchilla's {CHINCHILLA:.0f} tokens a parameter (the solid line) were seen by {' and '.join(told)}. "
-        f"Dashed: 10, 100 and 1000 times as many. Named: the model with the most a parameter of each year.{squares}"
+        f"More than Chinchilla's {CHINCHILLA:.0f} tokens a parameter (the solid line) were seen by "
+        f"{' and '.join(told)}. Dashed: 10, 100 and 1000 times as many. "
+        f"Named: the model with the most a parameter of each year.{squares}"
     )
 
 

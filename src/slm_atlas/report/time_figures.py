@@ -199,7 +199,7 @@ def _largest(rows: Rows) -> str:
 def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
     """A panel a model, a bar a phase (and the survey's beside it), stacked from shares with the larger ones named."""
     models = list(dict.fromkeys(row["model"] for row in rows))
-    placed = _placed(rows, list(colors))
+    placed = [row | {"ink": _ink(row, colors)} for row in _placed(rows, list(colors))]
     bars = list(dict.fromkeys(row["bar"] for row in sorted(placed, key=_bar_order)))
     x = alt.X("bar:N", title=None, sort=bars, axis=alt.Axis(labelAngle=0, ticks=False, labelExpr=_TWO_LINES))
     y = alt.Y("top:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
@@ -213,10 +213,18 @@ def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
         block = base.mark_bar(width=alt.RelativeBandSize(0.72)).encode(
             y=y, y2="bottom:Q", color=color, opacity=paler, tooltip=tips
         )
-        text = base.transform_filter("datum.share >= 0.03").mark_text(color="white", fontSize=11)
-        named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"))
+        text = base.transform_filter("datum.share >= 0.03").mark_text(fontSize=11)
+        named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"), color=alt.Color("ink:N", scale=None))
         panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
     return finished(alt.concat(*panels, columns=_COLUMNS, spacing=36))
+
+
+_BRIGHT = {COLORS[1], COLORS[5], COLORS[6], GREY}
+"""Grounds that dark letters are read on."""
+
+
+def _ink(row: dict[str, Any], colors: Mapping[str, str]) -> str:
+    return "#14171a" if row["source"] == PAPER or colors[row["label"]] in _BRIGHT else "#ffffff"
 
 
 _TWO_LINES = "split(datum.label, ', ')"

@@ -70,7 +70,7 @@ def _chart(rows: Rows, side: Side) -> dict[str, Any]:
         x=alt.X("release:T", title=None, axis=alt.Axis(format="%Y", tickCount="year", orient="top")),
         y=alt.Y("family:N", title=None, sort=families, axis=category_axis()),
     )
-    points = base.mark_point(strokeWidth=1.6, filled=True, fillOpacity=0.35, opacity=0.9).encode(
+    points = base.mark_point(strokeWidth=2, opacity=0.85).encode(
         size=alt.Size("params_millions:Q", scale=alt.Scale(type="sqrt", range=[12, 190]), legend=None),
         color=color if side is Side.BOTH else alt.value(COLORS[0]),
         tooltip=tooltips(rows, "model", "organization", "release", "params_millions", "source"),
