@@ -142,7 +142,7 @@ def _panel(rows: Rows, panel: str) -> alt.LayerChart | alt.FacetChart:
         reference.mark_text(align="left", dx=3, dy=-5, fontSize=10).encode(
             x=alt.value(0), y=alt.Y("percent:Q"), text="name:N"
         ),
-        base.mark_point(filled=True, opacity=0.6).encode(size=size, tooltip=tips),
+        base.mark_point(filled=True, opacity=0.75).encode(size=size, tooltip=tips),
         own.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2="high:Q"),
     ]
     if rows:

@@ -51,7 +51,10 @@ class Axis(NamedTuple):
         if not self.log:
             return {"scale": scale, "axis": alt.Axis(tickCount=6)}
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
-        return {"scale": scale, "axis": alt.Axis(values=[m * 10.0**power for power in powers for m in (1, 2, 5)])}
+        return {
+            "scale": scale,
+            "axis": alt.Axis(values=[m * 10.0**power for power in powers for m in (1, 2, 5)], labelSeparation=6),
+        }
 
 
 def axis_of(values: Sequence[float], *, log: bool) -> Axis:
@@ -234,5 +237,6 @@ def finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "legend": {**text, "symbolSize": 90, "labelLimit": 240, "columns": 3},
         "title": {"color": "currentColor", "fontSize": 13, "anchor": "start", "frame": "group", "fontWeight": 600},
         "text": {"color": "currentColor", "fontSize": 11},
+        "rule": {"color": "currentColor"},
     }
     return spec

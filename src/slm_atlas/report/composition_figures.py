@@ -277,7 +277,7 @@ def _circles(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
         )
         size = alt.Size("share:Q", scale=alt.Scale(range=[10, 480], domain=[0, 1]), legend=None)
         tips = tooltips(own, "source", "period", "label", "count", "n", "share", "low", "high")
-        circles = base.mark_circle(color=_SOURCE_COLORS[source], opacity=0.75).encode(size=size, tooltip=tips)
+        circles = base.mark_circle(color=_SOURCE_COLORS[source], opacity=0.9).encode(size=size, tooltip=tips)
         text = base.mark_text(align="left", dx=13).encode(text="count:Q")
         panel = alt.layer(circles, text)
         panels.append(panel.properties(width=300, height=24 * len(names), title={"text": source, "offset": 8}))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
@@ -71,6 +72,8 @@ class Theme(StrEnum):
     """White on near black."""
 
 
+_LETTER = 9
+"""Pixels of a letter of a title, at most about."""
 _INKS = {Theme.LIGHT: ("#1c2024", "#ffffff"), Theme.DARK: ("#e4e7ea", "#14171a")}
 """Of text and rules, and of the ground: those of the page."""
 
@@ -97,11 +100,23 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         writer.writerows(self.rows)
         return text.getvalue()
 
-    def exported(self, theme: Theme = Theme.LIGHT) -> dict[str, Any]:
-        """The chart as a file of its own needs it: with its title, on a ground, and its caption for screen readers."""
+    def exported(self, theme: Theme = Theme.LIGHT, width: int = 640) -> dict[str, Any]:
+        """The chart as a file of its own needs it: with its title, on a ground, and its caption for screen readers.
+
+        Args:
+            theme: dark on light, or light on dark.
+            width: pixels that the title's lines may take.
+        """
         ink, ground = _INKS[theme]
         spec: dict[str, Any] = json.loads(json.dumps(self.spec).replace("currentColor", ink))
-        heading = {"text": self.title, "fontSize": 15, "offset": 14, "color": ink, "anchor": "start"}
+        heading = {
+            "text": textwrap.wrap(self.title, width // _LETTER),
+            "fontSize": 15,
+            "offset": 14,
+            "color": ink,
+            "anchor": "start",
+            "frame": "bounds",
+        }
         return {"title": heading} | spec | {"background": ground, "padding": 12, "description": self.caption}
 
 

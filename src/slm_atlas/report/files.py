@@ -13,7 +13,7 @@ import vl_convert
 from slm_atlas import home
 from slm_atlas.errors import UserError
 from slm_atlas.report.figures import Figure, Theme
-from slm_atlas.report.pictures import fitted
+from slm_atlas.report.pictures import WIDE, fitted
 
 PNG_SCALE = 2.0
 """Pixels a point of the pictures: sharp in print and on dense screens."""
@@ -56,7 +56,7 @@ def picture(figure: Figure, form: Form, *, theme: Theme = Theme.LIGHT, width: in
         return figure.csv().encode()
     if width is not None:
         figure = msgspec.structs.replace(figure, spec=fitted(figure.spec, width))
-    spec = figure.exported(theme)
+    spec = figure.exported(theme, width or WIDE)
     if form is Form.JSON:
         return json.dumps(spec, indent=1).encode()
     svg: str = vl_convert.vegalite_to_svg(spec)

@@ -7,6 +7,7 @@ in `currentColor`, so that they follow the page's light or dark colours.
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -37,31 +38,33 @@ def fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     narrow, found = width < 640, copy.deepcopy(spec)
     config = found.setdefault("config", {})
     labels = _label_width(found)
-    config["axisY"] = config.get("axisY", {}) | {"labelLimit": min(labels, 120) if narrow else 190}
+    config["axisY"] = config.get("axisY", {}) | {"labelLimit": 130 if narrow else 190}
     config["legend"] = config.get("legend", {}) | {
         "columns": 2 if narrow else 6,
         "labelLimit": (width - 40) // 2 if narrow else 240,
     }
+    if narrow:
+        _slim_legends(found)
     if "concat" in found:
-        columns = 1 if narrow else found.get("columns", 2)
-        beside = min(labels, 120 if narrow else 190) + 24  # labels, ticks and the title of the axis
-        room = (width - columns * beside - (columns - 1) * _GAP) // columns
-        gap = {"row": 88 if narrow else 84, "column": beside + _GAP}
-        flush = {"spacing": gap, "bounds": "flush"} if found.get("bounds") == "flush" else {"spacing": _GAP}
-        found |= {"columns": columns, **flush, "concat": [panel | {"width": room} for panel in found["concat"]]}
-        if narrow:
-            found["concat"] = [_slimmed(panel) for panel in found["concat"]]
-        return found
-    return (_slimmed(found) if narrow else found) | {
-        "width": width,
-        "autosize": {"type": "fit-x", "contains": "padding"},
-    }
+        return found | _columns(found, width, beside=min(labels, 120 if narrow else 190) + _TICKS)
+    _turn(found, found.get("width", width) / (width - labels - _TICKS))
+    return found | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
+
+
+def _columns(spec: dict[str, Any], width: int, *, beside: int) -> dict[str, Any]:
+    """The panels of a chart in as many columns as a width takes, each with so many pixels for its upright axis."""
+    columns = 1 if width < 640 else min(spec.get("columns", 2), len(spec["concat"]))
+    room = (width - columns * beside - (columns - 1) * _GAP) // columns
+    spacing: Any = {"row": 88, "column": beside + _GAP} if spec.get("bounds") == "flush" else _GAP
+    return {"columns": columns, "spacing": spacing, "concat": [panel | {"width": room} for panel in spec["concat"]]}
 
 
 _CHARACTER = 7
 """Pixels of a letter of a label, about."""
 _NUMBERS = 44
 """Pixels of the labels and the title of an axis of numbers."""
+_TICKS = 24
+"""Pixels between the labels of an axis and its panel."""
 
 
 def _label_width(spec: dict[str, Any]) -> int:
@@ -85,13 +88,21 @@ def _encodings(value: Any, channel: str) -> Iterator[dict[str, Any]]:  # noqa: A
             yield from _encodings(inner, channel)
 
 
-def _slimmed(panel: dict[str, Any]) -> dict[str, Any]:
-    """A panel whose legends stand below it in two columns, whatever it says itself."""
+def _slim_legends(spec: dict[str, Any]) -> None:
+    """Put all legends below, in two columns at most, whatever they say themselves."""
     for channel in ("color", "shape", "size"):
-        for found in _encodings(panel, channel):
+        for found in _encodings(spec, channel):
             if isinstance(found.get("legend"), dict):
                 found["legend"] |= {"orient": "bottom", "columns": min(2, found["legend"].get("columns", 2))}
-    return panel
+
+
+def _turn(spec: dict[str, Any], squeezed: float) -> None:
+    """Turn what is written along lines as the lines turn, where a chart gets narrower by a factor."""
+    for layer in spec.get("layer", []):
+        mark = layer.get("mark", {})
+        if isinstance(mark, dict) and mark.get("angle"):
+            rise = -math.tan(math.radians(mark["angle"])) * squeezed
+            mark["angle"] = -math.degrees(math.atan(rise)) % 360
 
 
 def _drawn(spec: dict[str, Any], title: str, *, told: bool) -> Markup:

@@ -204,7 +204,7 @@ def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
     x = alt.X("bar:N", title=None, sort=bars, axis=alt.Axis(labelAngle=0, ticks=False, labelExpr=_TWO_LINES))
     y = alt.Y("top:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
-    color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom"))
+    color = alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(orient="bottom", symbolType="square"))
     paler = alt.condition(f"datum.source == '{PAPER}'", alt.value(0.78), alt.value(1.0))
     panels = []
     for model in models:
@@ -216,7 +216,7 @@ def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
         text = base.transform_filter("datum.share >= 0.03").mark_text(fontSize=11)
         named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"), color=alt.Color("ink:N", scale=None))
         panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
-    return finished(alt.concat(*panels, columns=_COLUMNS, spacing=36))
+    return finished(alt.concat(*panels, columns=min(_COLUMNS, len(panels)), spacing=36))
 
 
 _BRIGHT = {COLORS[1], COLORS[5], COLORS[6], GREY}
@@ -224,7 +224,7 @@ _BRIGHT = {COLORS[1], COLORS[5], COLORS[6], GREY}
 
 
 def _ink(row: dict[str, Any], colors: Mapping[str, str]) -> str:
-    return "#14171a" if row["source"] == PAPER or colors[row["label"]] in _BRIGHT else "#ffffff"
+    return "#14171a" if colors[row["label"]] in _BRIGHT else "#ffffff"
 
 
 _TWO_LINES = "split(datum.label, ', ')"
