@@ -89,15 +89,15 @@ def command(
     task are tried first; how many each task gets, and which interval to expect, is said before it starts.
     """
     from slm_atlas.cli.budget import within
-    from slm_atlas.cli.profile_rows import form_of
     from slm_atlas.cli.score_rows import write_learning
     from slm_atlas.evals import Compute, ShotsOrder, suite
+    from slm_atlas.report.files import Form
     from slm_atlas.studies import Study, StudyModel
 
     if budget is not None and limit is not None:
         raise UserError("Both --budget and --limit choose how many items there are.", "leave one of them out")
     if plot is not None:
-        form_of(plot)
+        Form.of(plot)
     _refuse_random_weights(models)
     asked = suites or (() if tasks else ("smoke",))
     found_suites = [suite(name) for name in asked]

@@ -13,7 +13,7 @@ from slm_atlas.cli.estimate import kv_type_option, quantization_option
 from slm_atlas.cli.measure import engine_option, exit_if_all_failed, retry_option, run
 from slm_atlas.cli.output import json_option, print_json, say
 from slm_atlas.cli.params import count, tokens
-from slm_atlas.cli.profile_rows import as_csv, form_of, print_found, write_folder, write_plot
+from slm_atlas.cli.profile_rows import as_csv, print_found, write_folder, write_plot
 from slm_atlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ def command(
     from slm_atlas.studies import Study, StudyModel
 
     if plot is not None:
-        form_of(plot)
+        from slm_atlas.report.files import Form
+
+        Form.of(plot)
     settings = BenchSettings(
         n_prompt=prompt,
         n_gen=generate,

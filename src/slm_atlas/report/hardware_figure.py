@@ -193,7 +193,9 @@ def _panel(rows: Rows, phase: str) -> alt.LayerChart | alt.FacetChart:
     tips = tooltips(rows, "machine", "model", "at", "ms", "low", "high", "n")
     layers = [
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(size=45 if source == "here" else 18, filled=True).encode(shape=shapes, tooltip=tips),
+        base.mark_point(size=45 if source == "here" else 18, filled=True, aria=source == "here").encode(
+            shape=shapes, tooltip=tips
+        ),
     ]
     if not by_size:
         layers.insert(0, base.mark_line(strokeWidth=1.2))

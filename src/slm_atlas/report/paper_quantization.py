@@ -184,7 +184,7 @@ def _panel(data: Rows, phase: str, source: str, formats: Sequence[str]) -> alt.L
         color=color,
     )
     lines, bars = base.mark_line(strokeWidth=1.5), base.mark_rule(strokeWidth=1.5)
-    points = base.mark_point(filled=True, size=45 if source == HERE else 12, opacity=0.9)
+    points = base.mark_point(filled=True, size=45 if source == HERE else 12, opacity=0.9, aria=source == HERE)
     tips = tooltips(shown, "source", "format", "tokens", "ms", "low", "high", "n")
     layers = [lines, bars.encode(y=alt.Y("low:Q"), y2="high:Q"), points.encode(tooltip=tips, shape=form)]
     where = "here" if source == HERE else "the survey"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -16,13 +15,12 @@ from xml.etree import ElementTree
 import vl_convert
 from markupsafe import Markup
 
+from slm_atlas.report import svg
 from slm_atlas.report.figures import Figure
 
 WIDE, NARROW = 940, 340
 """Width of a picture, in CSS pixels."""
 _GAP = 28
-_SVG = "http://www.w3.org/2000/svg"
-_NUMBER = re.compile(r"\d+\.\d{2,}")
 
 
 def pictures(figure: Figure) -> list[tuple[str, Markup]]:
@@ -107,21 +105,9 @@ def _turn(spec: dict[str, Any], squeezed: float) -> None:
 
 def _drawn(spec: dict[str, Any], title: str, *, told: bool) -> Markup:
     """A chart as an element of the page, one image to a screen reader; told: the pointer shows what each mark is."""
-    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("", svg.NAMESPACE)
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec))
-    for element in root.iter():
-        _slim(element, told=told)
+    svg.slim(root, told=told)
     root.attrib |= {"role": "img", "aria-label": title}
     # The text comes from our own drawing library, parsed and written again: no name in it is markup any more.
     return Markup(ElementTree.tostring(root, encoding="unicode"))
-
-
-def _slim(element: ElementTree.Element, *, told: bool) -> None:
-    """Without what only the drawing library reads, numbers to a tenth; what a mark says becomes its title."""
-    text = element.attrib.get("aria-label")
-    for name in [name for name in element.attrib if name.startswith("aria-") or name in ("role", "class")]:
-        del element.attrib[name]
-    for name, value in element.attrib.items():
-        element.attrib[name] = _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value)
-    if told and text and element.tag.endswith(("path", "line", "rect")):
-        ElementTree.SubElement(element, f"{{{_SVG}}}title").text = text
