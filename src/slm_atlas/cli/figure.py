@@ -77,14 +77,17 @@ def stored() -> Material:
     return Material(read)
 
 
-def write_outputs(figure: Figure, outputs: tuple[Path, ...], *, theme: Theme, width: int | None = None) -> None:
+def write_outputs(
+    figure: Figure, outputs: Sequence[Path], *, theme: Theme | None = None, width: int | None = None
+) -> None:
     """Write a figure to files, and say which."""
+    from slm_atlas.report.figures import Theme
     from slm_atlas.report.files import Form, write_figure
 
     for path in outputs:
         Form.of(path)  # so that a wrong ending among several leaves none written
     for path in outputs:
-        write_figure(figure, path, theme=theme, width=width)
+        write_figure(figure, path, theme=theme or Theme.LIGHT, width=width)
         click.echo(path)
 
 

@@ -65,11 +65,18 @@ def command(ctx: click.Context, *, data: str | None, files: tuple[Path, ...], js
 
 @command.command(epilog="Example: slm insights show L1")
 @click.argument("name", metavar="ID")
+@click.option(
+    "--output", "-o", "outputs", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
+    help="Write the claim's figure instead: .svg, .png, .csv or .json.",
+)  # fmt: skip
 @_data_options
-def show(name: str, *, data: str | None, files: tuple[Path, ...], json: bool) -> None:
+def show(name: str, *, data: str | None, files: tuple[Path, ...], json: bool, outputs: tuple[Path, ...]) -> None:
     """Explain one claim or insight in full: rule, numbers, sources and caveats."""
     from slm_atlas.insights.analyses import INSIGHTS
 
+    if outputs:
+        _write_figure(name, files, data, outputs)
+        return
     evidence = _evidence(data)
     insight = next((each for each in INSIGHTS if each.id == name.lower()), None)
     if insight is not None:
@@ -88,6 +95,20 @@ def show(name: str, *, data: str | None, files: tuple[Path, ...], json: bool) ->
         print_json([finding_fields(finding) for finding in found])
     else:
         _print_claim(found)
+
+
+def _write_figure(name: str, files: Sequence[Path], data: str | None, outputs: Sequence[Path]) -> None:
+    """The figure that shows a claim, of the data set wanted; the catalogue is one's own."""
+    from slm_atlas.cli.figure import stored, write_outputs
+    from slm_atlas.insights.claims import all_claims
+    from slm_atlas.report.figures import Side
+    from slm_atlas.report.registry import entry
+
+    claim = next((each for each in all_claims(files) if each.id.lower() == name.lower()), None)
+    if claim is None or claim.figure is None:
+        raise UserError(f"No figure shows '{name}'.", "slm figure list")
+    side = None if data is None else Side.PAPER if data == "paper" else Side.MINE
+    write_outputs(entry(claim.figure).drawn(stored(), side), outputs)
 
 
 def _evidence(wanted: str | None) -> dict[Data, Evidence]:
@@ -170,7 +191,8 @@ def _print_insights(answers: Sequence[tuple[Insight, dict[Data, Answer]]]) -> No
 def _print_claim(found: Sequence[Finding]) -> None:
     claim = found[0].claim
     about = {"claim": claim.sentence, "source": claim.source, "rule, stated before": claim.rule}
-    print_fields(claim.id, about | ({"about its wording": claim.doubt} if claim.doubt else {}))
+    figure = {"figure": f"slm figure {claim.figure}"} if claim.figure else {}
+    print_fields(claim.id, about | ({"about its wording": claim.doubt} if claim.doubt else {}) | figure)
     for finding in found:
         print_fields(f"{finding.data}: {finding.verdict}", _fields(finding))
 
@@ -206,7 +228,7 @@ def finding_fields(finding: Finding) -> dict[str, object]:
 
     fields = msgspec.structs.asdict(finding)
     claim: Claim = fields.pop("claim")
-    about = {name: getattr(claim, name) for name in ("id", "sentence", "source", "rule", "doubt")}
+    about = {name: getattr(claim, name) for name in ("id", "sentence", "source", "rule", "doubt", "figure")}
     return about | fields
 
 

@@ -171,9 +171,8 @@ def labels(rows: Sequence[Labelled]) -> list[str]:
     )
     for additions in apart:
         count = Counter(names)
-        both = list(zip(names, additions, strict=True))
-        alike = Counter(both)  # an addition that all of one name share tells nothing apart
-        names = [f"{name} {more}".strip() if count[name] > alike[name, more] else name for name, more in both]
+        both = zip(names, additions, strict=True)
+        names = [f"{name} {more}".strip() if count[name] > 1 else name for name, more in both]
     return names
 
 

@@ -28,7 +28,7 @@ from slm_atlas.report.figures import Figure
 from slm_atlas.report.files import PNG_SCALE, write
 from slm_atlas.report.material import Material
 from slm_atlas.report.models import RUN_COLUMNS, entries
-from slm_atlas.report.pictures import pictures
+from slm_atlas.report.pictures import packed, pictures
 from slm_atlas.report.registry import Group, all_of
 from slm_atlas.report.score_tables import score_tables
 
@@ -50,10 +50,10 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         UserError: the folder cannot be written.
     """
     material = Material(lambda: dataset)
-    drawn = [*all_of(Group.STORE, material), *all_of(Group.SURVEY, material)]
-    page = _render(material, drawn, title)
+    drawn, survey = all_of(Group.STORE, material), all_of(Group.SURVEY, material)
+    page = _render(material, drawn, survey, title)
     try:
-        for figure in drawn:
+        for figure in (*drawn, *survey):
             picture = vl_convert.vegalite_to_svg(figure.exported())
             write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
             write(folder / "figures" / f"{figure.name}.svg", picture.encode())
@@ -78,7 +78,7 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
     return page
 
 
-def _render(material: Material, drawn: list[Figure], title: str) -> str:
+def _render(material: Material, drawn: list[Figure], survey: list[Figure], title: str) -> str:
     dataset, rows = material.dataset, material.rows
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -94,6 +94,8 @@ def _render(material: Material, drawn: list[Figure], title: str) -> str:
         silent=[finding for finding in found if finding.lacking is not None],
         **_models(dataset, rows, choosable),
         figures=drawn,
+        survey=survey,
+        packed={figure.name: packed(figure) for figure in survey},
         pictures={figure.name: pictures(figure) for figure in drawn},
         entities=listings(),
         failed=tables.failed_runs(dataset),
@@ -138,6 +140,7 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
 def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     """The parts of the page that its head leads to."""
     found = [("choose", "Choose"), ("models", "Models"), *((figure.name, "Figures") for figure in drawn[:1])]
+    found.append(("survey", "The survey’s figures"))
     found += [("claims", "Claims"), ("data", "Data sets")]
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]
 

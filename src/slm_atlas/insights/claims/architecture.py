@@ -200,6 +200,7 @@ NEEDS = {Data.MINE: NOT_MEASURED}
 CLAIMS = (
     Claim(
         id="A1",
+        figure="fig2b",
         sentence="From 2024 on the typical small model has grouped-query attention, a gated FFN with SiLU, RMSNorm, "
         "and a vocabulary above 50k.",
         source="arXiv 2409.15790, architecture, Figure 2",
@@ -213,6 +214,7 @@ CLAIMS = (
     ),
     Claim(
         id="A2",
+        figure="fig2b",
         sentence="Multi-head attention gives way to grouped-query, the standard FFN to the gated one, ReLU to SiLU, "
         "LayerNorm to RMSNorm, and the FFN is no longer always four times as wide.",
         source="arXiv 2409.15790, architecture, Figure 2b",
@@ -226,6 +228,7 @@ CLAIMS = (
     ),
     Claim(
         id="A3",
+        figure="embedding",
         sentence="Innovation in architecture is limited: sharing of parameters and layers of different width are about "
         "all.",
         source="arXiv 2409.15790, architecture, insights",

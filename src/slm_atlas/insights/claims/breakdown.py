@@ -143,6 +143,7 @@ NEEDS = {Data.CATALOGUE: "measurements"}
 CLAIMS = (
     Claim(
         id="B1",
+        figure="fig10b",
         sentence="Multiplying matrices takes most of the time, in prefill and in decode.",
         source="arXiv 2409.15790, runtime cost, breakdown, Figure 10b",
         rule="The mean share of matrix products is above one half (t test). Fails if it is below.",
@@ -151,6 +152,7 @@ CLAIMS = (
     ),
     Claim(
         id="B2",
+        figure="fig10a",
         sentence="Attention and FFN dominate prefill; the language-model head weighs more in decode, the more so the "
         "larger the vocabulary.",
         source="arXiv 2409.15790, runtime cost, breakdown, Figure 10a",

@@ -173,6 +173,7 @@ def _gap(_: Evidence) -> Result:
 CLAIMS = (
     Claim(
         id="C1",
+        figure="fig5",
         sentence="From 2022 to 2024 small models improved faster than the 7B LLaMA series did.",
         source="arXiv 2409.15790, capability, Figure 5",
         rule="In each of commonsense, problem solving and mathematics, the slope over time of scores less what size "
@@ -183,6 +184,7 @@ CLAIMS = (
     ),
     Claim(
         id="C2",
+        figure="fig5",
         sentence="The Phi family leads its time, and Phi-3-mini passes Llama 3.1 8B.",
         source="arXiv 2409.15790, capability, Figure 5",
         rule="More than half of the Phi models' scores are the best of any small model up to their month (binomial "
@@ -193,6 +195,7 @@ CLAIMS = (
     ),
     Claim(
         id="C3",
+        figure="fig5",
         sentence="Larger is usually better, but not always: size orders models far from perfectly.",
         source="arXiv 2409.15790, capability, insights",
         rule=f"The rank correlation of size with score is above 0 and below {WELL_BELOW} (two one-sided tests). Fails "
@@ -202,6 +205,7 @@ CLAIMS = (
     ),
     Claim(
         id="C4",
+        figure="fig5",
         sentence="Models with open training data have nearly closed the gap in commonsense, not in mathematics.",
         source="arXiv 2409.15790, capability, insights, Figure 5",
         rule=f"Among models since 2024, the lead of makers with closed data is below {100 * GAP:g} points in "

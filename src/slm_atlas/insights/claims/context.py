@@ -143,6 +143,7 @@ NOTHING = {Data.CATALOGUE: "scores, which the catalogue does not hold"}
 CLAIMS = (
     Claim(
         id="I1",
+        figure="fig6a",
         sentence="Most small models gain from five examples: nearly all in ARC-Challenge, hardly any in HellaSwag and "
         "PIQA.",
         source="arXiv 2409.15790, in-context learning, Figure 6a",
@@ -154,6 +155,7 @@ CLAIMS = (
     ),
     Claim(
         id="I2",
+        figure="fig6b",
         sentence="Larger models gain more from examples, and some of the small ones lose.",
         source="arXiv 2409.15790, in-context learning, Figure 6b",
         rule="The gain rises with log parameters (t test of the slope), and more than one in twenty models below 1B "

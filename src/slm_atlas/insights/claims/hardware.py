@@ -150,6 +150,7 @@ NEEDS = {Data.CATALOGUE: "measurements"}
 CLAIMS = (
     Claim(
         id="H1",
+        figure="fig9",
         sentence="The advantage of a GPU over a processor is larger in prefill than in decode, and grows with the "
         "prompt.",
         source="arXiv 2409.15790, runtime cost, hardware, Figure 9",
@@ -160,6 +161,7 @@ CLAIMS = (
     ),
     Claim(
         id="H2",
+        figure="fig9",
         sentence="The larger device holds its speed while it decodes on and on; the phone throttles.",
         source="arXiv 2409.15790, runtime cost, hardware, Figure 9b",
         rule=f"By a straight line over the tokens, the phone's time a token rises by more than {SLOWER:.0%} and the "

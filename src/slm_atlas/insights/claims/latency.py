@@ -201,6 +201,7 @@ BAND = f"{LINEAR[0]} to {LINEAR[1]}"
 CLAIMS = (
     Claim(
         id="L1",
+        figure="fig7",
         sentence="The latency of prefill and decode rises about linearly with parameters, and architecture moves "
         "models off the line.",
         source="arXiv 2409.15790, runtime cost, Figures 7a and 7b",
@@ -213,6 +214,7 @@ CLAIMS = (
     ),
     Claim(
         id="L2",
+        figure="fig7",
         sentence="Architecture matters more in prefill than in decode.",
         source="arXiv 2409.15790, runtime cost, insights, Figure 7",
         rule="Models scatter more around the trend with size in prefill than in decode (Pitman and Morgan's test of "
@@ -222,6 +224,7 @@ CLAIMS = (
     ),
     Claim(
         id="L3",
+        figure="fig7",
         sentence="Depth, FFN width, vocabulary and sharing explain why models are off the line.",
         source="arXiv 2409.15790, runtime cost, insights",
         rule="In both phases, least squares on the four predicts the residual of models left out better than the same "

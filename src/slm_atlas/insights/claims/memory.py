@@ -181,6 +181,7 @@ def _share_measured(evidence: Evidence) -> Result:
 CLAIMS = (
     Claim(
         id="M1",
+        figure="fig7",
         sentence="Memory rises about linearly with parameters, and models with large vocabularies lie above the line.",
         source="arXiv 2409.15790, runtime cost, Figures 7c and 11",
         rule=f"The elasticity of memory lies within {BAND} (two one-sided t tests), and residuals rise with the log of "
@@ -189,6 +190,7 @@ CLAIMS = (
     ),
     Claim(
         id="M2",
+        figure="fig11",
         sentence="The compute buffer grows with the vocabulary.",
         source="arXiv 2409.15790, runtime cost, Figure 11",
         rule="The slope of the log of the buffer on the log of the vocabulary is above 0 (t test). Fails if it is "
@@ -197,6 +199,7 @@ CLAIMS = (
     ),
     Claim(
         id="M3",
+        figure="fig11",
         sentence="The KV cache is a minor part of memory at 2048 tokens, and the major part at a long context.",
         source="arXiv 2409.15790, runtime cost, Figure 11, and the third version's long contexts",
         rule=f"The cache's mean share is below {MINOR:.0%} at {SHORT} tokens and above half at the longest context of "

@@ -183,6 +183,7 @@ NEEDS = {Data.CATALOGUE: "measurements"}
 CLAIMS = (
     Claim(
         id="Q1",
+        figure="fig8",
         sentence="Quantization helps decode more than prefill.",
         source="arXiv 2409.15790, runtime cost, quantization, Figure 8",
         rule="Over the formats of a model, the mean of the log gain over 16 bits is larger in decode than in prefill "
@@ -195,6 +196,7 @@ CLAIMS = (
     ),
     Claim(
         id="Q2",
+        figure="fig8",
         sentence="Q4_K_M is the fastest in decode, and formats of 4 and 8 bits beat those of 3, 5 and 6 bits for each "
         "bit moved.",
         source="arXiv 2409.15790, runtime cost, quantization, Figure 8b",
@@ -208,6 +210,7 @@ CLAIMS = (
     ),
     Claim(
         id="Q3",
+        figure="fig8",
         sentence="The gain of quantization in prefill shrinks as the prompt grows.",
         source="arXiv 2409.15790, runtime cost, quantization, Figure 8a",
         rule="The slope of the log gain on the log of the prompt's tokens, averaged over formats, is below 0 (t test "

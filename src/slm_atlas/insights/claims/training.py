@@ -195,6 +195,7 @@ SCORES_OF_MANY = "scores of real models on one suite, ten or more: slm eval MODE
 CLAIMS = (
     Claim(
         id="D1",
+        figure="fig3",
         sentence="The Pile dominates until 2023; then RefinedWeb, RedPajama, FineWeb-Edu and DCLM take over.",
         source="arXiv 2409.15790, training datasets, Figure 3",
         rule="Until 2023 the Pile is used more than the next set (binomial test); its share of uses falls after 2023 "
@@ -207,6 +208,7 @@ CLAIMS = (
     ),
     Claim(
         id="D2",
+        figure="fig4",
         sentence="The quality of data outweighs their quantity: models trained on curated data score above the trend "
         "of parameters and tokens.",
         source="arXiv 2409.15790, training datasets, insights, Figure 4",
@@ -217,6 +219,7 @@ CLAIMS = (
     ),
     Claim(
         id="D3",
+        figure="fig4",
         sentence="Small models are trained far past Chinchilla's 20 tokens a parameter, and recent ones on more than "
         "1.5T tokens whatever their size.",
         source="arXiv 2409.15790, training datasets, Figure 4",
@@ -228,6 +231,7 @@ CLAIMS = (
     ),
     Claim(
         id="D4",
+        figure="algorithms",
         sentence="Maximal update parametrization, knowledge distillation and two-stage pre-training come into use.",
         source="arXiv 2409.15790, training algorithms",
         rule="The share of releases that use one of them rises over time (t test of the slope). Fails if it falls.",

@@ -105,6 +105,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     """What the other data sets would need."""
     doubt: str | None = None
     """What is wrong with the survey's wording, by its own figures, beyond what the test shows."""
+    figure: str | None = None
+    """The figure that shows it, as `slm figure` calls it; None: no figure does."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
