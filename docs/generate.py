@@ -1,4 +1,4 @@
-"""Writes docs/README.md, docs/commands/*.md and docs/catalogue.md; `--check` only says what is stale.
+"""Writes docs/README.md, docs/commands/*.md, docs/catalogue.md and docs/figures.md; `--check` only says what is stale.
 
 The pages of commands are made from their declarations, not from the help as a terminal shows it, so that they are the
 same on every machine and with every release of click.
@@ -17,11 +17,14 @@ import click
 from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.catalog import Model, Runs, models, runnable, runs
 from slm_atlas.cli.main import COMMANDS, cli
+from slm_atlas.report.registry import CATALOGUE as CATALOGUE_FIGURES
+from slm_atlas.report.registry import STORE, SURVEY, Entry
 from slm_atlas.units import format_bytes, format_count
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 EXAMPLE = "Example: "
+GENERATED = ("README.md", "catalogue.md", "figures.md")
 HELP_NAMES = ("-h", "--help")
 
 CONTEXT = 4096
@@ -42,14 +45,14 @@ def pages() -> dict[str, str]:
     """The text of every generated page, by its path below docs/."""
     root = click.Context(cli, info_name="slm", **cli.context_settings)
     found = {f"commands/{name}.md": page(root, name) for name in COMMANDS}
-    return {"README.md": index(), "catalogue.md": catalogue(), **found}
+    return {"README.md": index(), "catalogue.md": catalogue(), "figures.md": figures(), **found}
 
 
 def index() -> str:
     """The list of all pages; those written by hand are named by their first heading."""
     commands = [f"- [`slm {name}`](commands/{name}.md): {lazy.help}" for name, lazy in COMMANDS.items()]
-    by_hand = [path for path in sorted(DOCS.glob("*.md")) if path.name not in ("README.md", "catalogue.md")]
-    others = ["- [The catalogue, and what runs it](catalogue.md)"]
+    by_hand = [path for path in sorted(DOCS.glob("*.md")) if path.name not in GENERATED]
+    others = ["- [The catalogue, and what runs it](catalogue.md)", "- [The figures](figures.md)"]
     others += [f"- [{path.read_text().splitlines()[0].lstrip('# ')}]({path.name})" for path in by_hand]
     environment = (
         "Every option can be given in the environment: `--json` of `slm models list` is `SLM_MODELS_LIST_JSON=1`. "
@@ -115,6 +118,40 @@ def catalogue() -> str:
     head = CATALOGUE.format(note=NOTE, total=len(found), context=CONTEXT, **numbers)
     chapters = [head, table(found), "## Equivalent shapes", "\n".join(differences(found))]
     return "\n\n".join([*chapters, "## Not in llama.cpp", "\n".join(reasons(found))]) + "\n"
+
+
+FIGURES = """# The figures
+
+{note}
+
+Every figure of the survey, from code: on the survey's data (`--data paper`), on yours (`--data mine`: the catalogue to
+this day, or what the store holds), or both side by side.
+
+```sh
+slm figure list                                     # what each can show here
+slm figure fig7 --data both -o fig7.svg -o fig7.csv # also .png, and .json (Vega-Lite)
+slm figure fig7 --theme dark --width 360 -o phone.png
+```
+
+Colours are Paul Tol's scheme "bright" (Colour Schemes, SRON/EPS/TN/09-002, 2021), its grey a little darker; ordered
+labels go from light to dark as matplotlib's viridis does. A test holds both to distances that people without red or
+green cones still see. Intervals are drawn where there are several runs or items; those of stacked bars are in the CSV."""
+
+
+def figures() -> str:
+    """The page of the figures: what each shows, and what gives one's own numbers."""
+    parts = (("Of the survey", SURVEY), ("Of your measurements", STORE), ("Of the catalogue", CATALOGUE_FIGURES))
+    chapters = [f"## {title}\n\n{_figures(found)}" for title, found in parts]
+    return "\n\n".join([FIGURES.format(note=NOTE), *chapters]) + "\n"
+
+
+def _figures(found: Sequence[Entry]) -> str:
+    columns = ("figure", "title", "what one sees", "yours")
+    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
+    for each in found:
+        yours = f"`{each.measure}`" if each.measure.startswith("slm") else each.measure or "the catalogue"
+        lines.append(f"| `{each.id}` | {each.title} | {each.shows} | {yours} |")
+    return "\n".join(lines)
 
 
 def table(found: Sequence[Model]) -> str:

@@ -90,3 +90,12 @@ def test_bad_input_is_a_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("CLAIMS = [\n")
     assert "broken.py:1: SyntaxError" in wrong("insights", "--claims", broken)
+
+
+def test_a_claims_figure_is_named_and_written(tmp_path: Path) -> None:
+    assert "slm figure fig7" in slm("insights", "show", "L2").stdout
+    written = tmp_path / "l2.csv"
+    assert slm("insights", "show", "L2", "--data", "paper", "-o", written).stdout == f"{written}\n"
+    assert "Jetson" in written.read_text()
+    assert "No figure shows 'X1'" in wrong("insights", "show", "X1", "-o", tmp_path / "x.svg")
+    assert "paper-runtime" in wrong("insights", "show", "L2", "--data", "mine", "-o", tmp_path / "x.svg")

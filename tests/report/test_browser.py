@@ -19,6 +19,7 @@ import pytest
 from slm_atlas.advisor.candidates import candidates, main_machine
 from slm_atlas.advisor.recommend import Candidate, Query, Subject, recommend
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
+from slm_atlas.report.registry import SURVEY
 from slm_atlas.report.site import write_report
 from slm_atlas.store import Store
 from slm_atlas.store.exchange import import_jsonl
@@ -26,6 +27,7 @@ from slm_atlas.store.reference import reference_names, reference_path
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="the extra `dev` brings selenium")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
 
 AXE = "axe-core@4.14.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -69,6 +71,7 @@ def browser(driver: Any, page: Path) -> Any:
     appear(driver, width=1280, dark=False)
     driver.get("about:blank")
     driver.get(page.as_uri())
+    WebDriverWait(driver, 30).until(lambda at: at.execute_script("return !document.querySelector('figure.packed')"))
     return driver
 
 
@@ -118,7 +121,14 @@ def test_it_loads_from_disk_without_a_complaint_and_soon(browser: Any) -> None:
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
     took_ms = browser.execute_script("return performance.getEntriesByType('navigation')[0].domInteractive")
     assert took_ms < 5000, "a busy machine's limit; a quiet one needs less than one second"
-    assert browser.execute_script("return document.querySelectorAll('.chart svg').length") > 3
+    figures = (
+        "return [...document.querySelectorAll('figure')].map(f => [f.id, f.querySelectorAll('.chart svg').length])"
+    )
+    drawn = dict(browser.execute_script(figures))
+    assert set(drawn) >= {each.id for each in SURVEY} | {"latency", "memory"}
+    assert min(drawn.values()) >= 1
+    links = "return [...document.querySelectorAll('figure a[download]')].map(a => [a.hidden, a.href.slice(0, 13)])"
+    assert {tuple(link) for link in browser.execute_script(links)} == {(False, "data:text/csv")}
 
 
 def test_filters_keep_what_meets_all_of_them(browser: Any) -> None:

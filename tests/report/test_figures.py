@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from slm_atlas.insights.frame import Row, rows
-from slm_atlas.report.figures import Figure, accuracy_figure, figures, labels, latency_figure, memory_figure
+from slm_atlas.report.figures import Figure, Theme, accuracy_figure, labels, latency_figure, memory_figure
+from slm_atlas.report.material import Material
+from slm_atlas.report.registry import Group, all_of
 
 from .measured import MODELS, Model, study
 
@@ -22,7 +24,7 @@ def drawn_rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Figure]:
-    return {figure.name: figure for figure in figures(rows(study()))}
+    return {figure.name: figure for figure in all_of(Group.STORE, Material(study))}
 
 
 @pytest.mark.parametrize("name", ["latency", "memory", "accuracy"])
@@ -69,7 +71,7 @@ def test_a_missing_part_has_no_bar() -> None:
 
 
 def test_nothing_measured_draws_nothing() -> None:
-    assert figures([]) == []
+    assert all_of(Group.STORE, Material()) == []
     assert accuracy_figure(rows(study(tasks=False))) is None
     assert latency_figure(rows(study()._replace(samples={}))) is None
 
@@ -110,5 +112,10 @@ def test_three_sizes_have_a_trend(found: dict[str, Figure]) -> None:
 def test_files_are_black_on_white(found: dict[str, Figure]) -> None:
     exported = found["memory"].exported()
     assert "currentColor" not in msgspec.json.encode(exported).decode()
-    assert exported["background"] == "white"
+    assert exported["background"] == "#ffffff"
+    assert exported["title"]["text"] == [found["memory"].title]
+    assert exported["description"] == found["memory"].caption
+    dark = found["memory"].exported(Theme.DARK)
+    assert dark["background"] != exported["background"]
+    assert dark["title"]["color"] != exported["title"]["color"]
     assert "currentColor" in msgspec.json.encode(found["memory"].spec).decode()

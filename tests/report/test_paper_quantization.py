@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from slm_atlas.anatomy import Quantization
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Row
-from slm_atlas.report.paper_quantization import HERE, SURVEY, quantization_figure
+from slm_atlas.report.figures import HERE, JETSON, Side
+from slm_atlas.report.paper_quantization import quantization_figure
 from slm_atlas.stats import Estimate
 
 MS = {"F16": 60.0, "Q8_0": 40.0, "Q6_K": 42.0, "Q5_K_M": 35.0, "Q4_K_M": 31.0, "Q4_0": 20.0, "Q3_K_M": 34.0}
@@ -42,7 +44,7 @@ def test_both_have_a_latency_for_each_format_and_length() -> None:
     assert [prefill[key] for key in ("ms", "low", "high", "n")] == [
         pytest.approx(200.0), pytest.approx(180.0), pytest.approx(220.0), 3,
     ]  # fmt: skip
-    theirs = {(each["phase"], each["format"], each["tokens"]): each for each in figure.rows if each["source"] == SURVEY}
+    theirs = {(each["phase"], each["format"], each["tokens"]): each for each in figure.rows if each["source"] == JETSON}
     fig = paper.fig8()
     assert theirs["prefill", "Q3_K_M", 8]["ms"] == fig.prefill["Q3_K"][0][1]
     assert theirs["decode", "F16", 50]["ms"] == fig.decode["FP16"][-1][1]
@@ -53,7 +55,7 @@ def test_the_caption_says_what_is_fastest_and_whether_the_order_is_the_same() ->
     figure = quantization_figure(sweep())
     assert figure is not None
     assert "Model (random weights) in 7 formats" in figure.caption
-    assert "Decode: Q4_0 (33% of F16's time) is the fastest here, Q4_K_M (46% of F16's time) there" in figure.caption
+    assert "Decode: the fastest is Q4_0 (33% of F16's time) here and Q4_K_M (46% of F16's time) there" in figure.caption
     assert figure.caption.count("of the 6 formats in both is 1.00 (1: one order)") == 2
     other = quantization_figure(sweep({**MS, "Q3_K_M": 99.0}))
     assert other is not None
@@ -63,7 +65,7 @@ def test_the_caption_says_what_is_fastest_and_whether_the_order_is_the_same() ->
 def test_few_formats_in_common_have_no_order() -> None:
     figure = quantization_figure(sweep({"Q4_1": 2.0, "Q8_0": 3.0}))
     assert figure is not None
-    assert "Prefill: Q4_1 is the fastest here" in figure.caption
+    assert "Prefill: the fastest is Q4_1 here and Q4_K_M" in figure.caption
     assert "Spearman" not in figure.caption
 
 
@@ -96,23 +98,30 @@ def test_of_several_models_the_one_measured_most_is_drawn() -> None:
     assert figure.caption.startswith("Large (")
 
 
-def test_every_format_has_a_colour_of_its_own() -> None:
-    from slm_atlas.anatomy import Quantization
+def test_each_side_alone() -> None:
+    mine, theirs = quantization_figure(sweep(), Side.MINE), quantization_figure([], Side.PAPER)
+    assert mine is not None
+    assert theirs is not None
+    assert {each["source"] for each in mine.rows} == {HERE}
+    assert {each["source"] for each in theirs.rows} == {JETSON}
+    assert "Spearman" not in mine.caption + theirs.caption
+    assert "there" not in mine.caption
 
+
+def test_every_format_has_a_colour_and_form_of_its_own() -> None:
     figure = quantization_figure(sweep({label: 1.0 + place for place, label in enumerate(Quantization)}))
     assert figure is not None
-    colours = _scales(figure.spec)
-    assert colours
-    for domain, values in colours:
-        assert domain == list(Quantization)
-        assert len(set(values)) == len(domain)
+    scales = {channel: _scale(figure.spec, channel) for channel in ("color", "shape")}
+    assert scales["color"]["domain"] == scales["shape"]["domain"] == list(Quantization)
+    looks = list(zip(scales["color"]["range"], scales["shape"]["range"], strict=True))
+    assert len(set(looks)) == len(looks) == len(Quantization)
 
 
-def _scales(spec: Any) -> list[tuple[list[str], list[str]]]:
-    if isinstance(spec, list):
-        return [found for each in spec for found in _scales(each)]
-    if not isinstance(spec, dict):
-        return []
-    scale = (spec.get("color") or {}).get("scale") if isinstance(spec.get("color"), dict) else None
-    here = [(scale["domain"], scale["range"])] if scale else []
-    return here + [found for value in spec.values() for found in _scales(value)]
+def _scale(spec: Any, channel: str) -> Any:
+    """The first scale of a channel in a chart."""
+    if isinstance(spec, dict):
+        found = spec.get(channel)
+        if isinstance(found, dict) and "scale" in found:
+            return found["scale"]
+        spec = list(spec.values())
+    return next(filter(None, (_scale(each, channel) for each in spec)), None) if isinstance(spec, list) else None

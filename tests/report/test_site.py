@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from slm_atlas.errors import UserError
 from slm_atlas.insights.frame import Dataset
+from slm_atlas.report.registry import SURVEY
 from slm_atlas.report.site import write_report
 
 from . import measured
@@ -69,9 +72,20 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
 
 
 def test_the_data_inside_the_page_is_the_file_beside_it(folder: Path, page: Page) -> None:
-    inside = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
-    decoded = [base64.b64decode(link.partition("base64,")[2]) for link in inside if link.startswith("data:")]
-    assert decoded == [(folder / "figures" / f"{name}.csv").read_bytes() for name in ("latency", "memory", "accuracy")]
+    found = unpacked(page)
+    assert list(found)[:3] == ["latency", "memory", "accuracy"]
+    assert set(found) >= {each.id for each in SURVEY}
+    for name, content in found.items():
+        assert content["csv"] == (folder / "figures" / f"{name}.csv").read_text()
+        pictures = [picture for when, picture in content.items() if when != "csv"]
+        assert pictures
+        assert all(ElementTree.fromstring(picture).get("role") == "img" for picture in pictures)
+
+
+def unpacked(page: Page) -> dict[str, dict[str, str]]:
+    """What is packed in the page, by figure."""
+    packed = re.findall(r'<figure id="([^"]+)".*?<script type="text/plain">([^<]*)</script>', page.source, re.DOTALL)
+    return {name: json.loads(gzip.decompress(base64.b64decode(text))) for name, text in packed}
 
 
 def test_each_figure_is_a_picture_too(folder: Path) -> None:
@@ -85,7 +99,9 @@ def test_a_hostile_name_is_text(page: Page) -> None:
     assert "A <study>" in page.text
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
     assert [value for tag, name, value in page.attributes if (tag, name) == ("img", "src") and value == "x"] == []
-    assert page.tags.count("script") == 3, "the candidates, the chooser, the page's own"
+    plain = sum((name, value) == ("type", "text/plain") for _, name, value in page.attributes)
+    assert page.tags.count("script") == 4 + plain, "the candidates, the chooser, the page's own, that of the figures"
+    assert plain == len(unpacked(page))
 
 
 def test_failures_verdicts_and_provenance_are_shown(page: Page) -> None:
@@ -128,14 +144,15 @@ def test_an_empty_store_gives_a_page_that_says_so(tmp_path: Path) -> None:
     page = Page(write_report(Dataset({}, {}, [], {}), tmp_path / "new" / "folder"))
     assert "Nothing has been measured yet" in page.text
     assert "claims that these measurements do not speak to" in page.text
-    assert not (tmp_path / "new" / "folder" / "figures").exists()
+    drawn = {path.stem for path in (tmp_path / "new" / "folder" / "figures").glob("*.csv")}
+    assert drawn == {each.id for each in SURVEY}, "of the survey and the catalogue, not of measurements"
 
 
 def test_a_report_replaces_the_last_and_leaves_other_files_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "index.html").write_text("old")
     write_report(Dataset({}, {}, [], {}), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "index.html", "notes.txt"]
     assert "SLM Atlas" in (tmp_path / "index.html").read_text()
 
 
@@ -151,4 +168,4 @@ def test_profiles_have_a_table_and_figures_of_their_own(tmp_path: Path) -> None:
     assert "Qwen2-0.5B: decode" in page
     assert "2 (2 forged, with random weights)" in page
     assert (tmp_path / "figures" / "profile-kinds.svg").read_text().startswith("<svg")
-    assert "paper" in (tmp_path / "figures" / "profile-parts.csv").read_text()
+    assert "paper" in (tmp_path / "figures" / "fig10a.csv").read_text()

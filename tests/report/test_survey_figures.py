@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from slm_atlas.catalog import models
-from slm_atlas.report.figures import Figure
+from slm_atlas.report.figures import Figure, Side
 from slm_atlas.report.files import Form, picture
-from slm_atlas.report.survey_figures import NAMES, facet_figure, survey_figures, tokens_figure
+from slm_atlas.report.material import Material
+from slm_atlas.report.registry import CATALOGUE
+from slm_atlas.report.survey_figures import NAMES, facet_figure, tokens_figure
 from slm_atlas.survey.composition import NOT_PUBLISHED
 from slm_atlas.survey.facets import FACETS, MEASURES
 
@@ -20,7 +22,17 @@ BY_NAME = {facet.name: facet for facet in FACETS}
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Figure]:
-    return {figure.name: figure for figure in survey_figures(models())}
+    material = Material()
+    drawn = {each.id: each.drawn(material) for each in CATALOGUE}
+    return drawn | {
+        "datasets": _some(facet_figure(models(), BY_NAME["datasets"])),
+        "fig4": _some(tokens_figure(models())),
+    }
+
+
+def _some(figure: Figure | None) -> Figure:
+    assert figure is not None
+    return figure
 
 
 def drawn(figure: Figure) -> list[dict[str, Any]]:
@@ -28,7 +40,7 @@ def drawn(figure: Figure) -> list[dict[str, Any]]:
 
 
 def test_there_is_a_figure_for_everything(found: dict[str, Figure]) -> None:
-    assert set(found) == {facet.name for facet in FACETS} | {measure.name for measure in MEASURES} | {"chinchilla"}
+    assert set(found) == {facet.name for facet in FACETS} | {measure.name for measure in MEASURES} | {"fig4"}
 
 
 def test_the_csv_holds_what_is_drawn(found: dict[str, Figure]) -> None:
@@ -58,13 +70,16 @@ def test_only_the_most_frequent_names_are_drawn(found: dict[str, Figure]) -> Non
 
 
 def test_tokens_stand_beside_the_surveys_own(found: dict[str, Figure]) -> None:
-    figure = found["chinchilla"]
-    assert len(figure.rows) == sum(model.training.tokens_billion is not None for model in models())
-    assert {"OPT-125M", "Phi-2"} <= {row["model"] for row in drawn(figure) if "year" not in row and "model" in row}
+    figure = found["fig4"]
+    sources = {name: [row for row in figure.rows if row["source"] == name] for name in ("catalogue", "survey")}
+    assert len(sources["catalogue"]) == sum(model.training.tokens_billion is not None for model in models())
+    assert {"OPT-125M", "Phi-2"} <= {row["model"] for row in sources["survey"]}
+    alone = _some(tokens_figure(models(), Side.PAPER))
+    assert alone.rows == sources["survey"]
 
 
 def test_without_data_there_is_no_figure() -> None:
-    assert survey_figures([]) == []
+    assert [each.id for each in CATALOGUE if each.find(Material(models=()))] == []
     unknown = [model for model in models() if model.training.tokens_billion is None]
     assert tokens_figure(unknown) is None
     assert facet_figure([], BY_NAME["norm"]) is None

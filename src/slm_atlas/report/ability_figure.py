@@ -28,8 +28,9 @@ def ability_figure(able: Capability, dataset: Dataset, side: Side) -> Figure | N
         dataset: what says which models they are.
         side: whose.
     """
-    rows = [*(_surveyed() if side.paper else ()), *(_evaluated(able, dataset) if side.mine else ())]
-    if not rows:
+    own = list(_evaluated(able, dataset)) if side.mine else []
+    rows = [*(_surveyed() if side.paper else ()), *own]
+    if not rows or (side.mine and not own):
         return None
     title = "The survey's Figure 5: capability over time"
     caption = _caption(rows) + (_partial(able) if side.mine else "")
@@ -78,9 +79,7 @@ def _caption(rows: Rows) -> str:
             best = max(own, key=lambda row: row["percent"])
             llama = 100 * getattr(paper.fig5(), panel).llama["Llama 3.1 7B"]
             above = sum(row["percent"] > llama for row in own)
-            told.append(
-                f"in {domain} {best['model']} leads with {best['percent']:.0f}%, {above} of {len(own)} above it"
-            )
+            told.append(f"in {domain} {above} of {len(own)} are above it, {best['model']} with {best['percent']:.0f}%")
     head = (
         "The mean accuracy over a domain's tasks by month of release; a circle's area is the model's parameters. "
         "Dashed: the LLaMA models of 7 and 8 billion parameters, as the survey measured them."

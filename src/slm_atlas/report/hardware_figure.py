@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -55,13 +56,17 @@ def hardware_figure(rows: Sequence[Row], hosts: Mapping[str, Host], side: Side) 
 
 def _surveyed() -> Iterator[dict[str, Any]]:
     figure = paper.fig9()
-    totals = figure.derived.phone_total
-    undone = [(n, after - before) for (_, before), (n, after) in pairwise(totals)]
-    decode = {**figure.decode, UNDONE: undone}
+    decode = {**figure.decode, UNDONE: _undone()}
     for phase, axis, devices in (("prefill", BY_LENGTH, figure.prefill), ("decode", PLACE, decode)):
         for device, curve in devices.items():
             for at, ms in curve:
                 yield _row("the survey", phase, axis, device, "probably Phi-1.5, Q4_K_M", at, (ms, None, None, None))
+
+
+def _undone() -> list[tuple[int, float]]:
+    """The phone's time of each token: the differences of what its running mean was made of."""
+    totals = paper.fig9().derived.phone_total
+    return [(n, after - before) for (_, before), (n, after) in pairwise(totals)]
 
 
 _Number = tuple[float, float | None, float | None, int | None]
@@ -80,7 +85,12 @@ def _shared(rows: Sequence[Row]) -> _Shared | None:
     """What most machines share: a model at several lengths of the prompt, or else several models at one."""
     measured = [row for row in rows if {"prefill_s", "decode_s"} <= row.metrics.keys() and row.params]
     found = [*_sweeps(measured), *_models(measured)]
-    return max(found, key=lambda each: (len({row.host for row in each.rows}), len(each.rows)), default=None)
+    return max(found, key=_worth, default=None)
+
+
+def _worth(shared: _Shared) -> tuple[int, bool, int]:
+    """The more machines the better; then as the survey drew it; then the more there is to see."""
+    return len({row.host for row in shared.rows}), shared.axis == BY_LENGTH, len(shared.rows)
 
 
 def _sweeps(rows: Sequence[Row]) -> Iterator[_Shared]:
@@ -150,7 +160,7 @@ def _told_survey() -> str:
         f"The survey's Jetson reads a prompt {factors[0]:.0f} times faster than its phone at {min(devices[PHONE])} "
         f"tokens and {factors[-1]:.0f} times at {max(devices[PHONE])}. In decode the phone's curve rises from "
         f"{drawn[0]:.0f} to {drawn[-1]:.0f} ms a token because it is a running mean that counts the first token as 0 "
-        "ms; undone, it is flat."
+        f"ms; undone, a token takes {statistics.median(ms for _, ms in _undone()):.0f} ms throughout."
     )
 
 
@@ -163,11 +173,12 @@ def _told(shared: _Shared, data: Rows) -> str:
         for row in own:
             places[row["at"], row["model"] if shared.axis == BY_SIZE else ""].append(row["ms"])
         ratios = [max(times) / min(times) for times in places.values()]
-        told.append(f"{phase} {min(ratios):.1f} to {max(ratios):.1f} times")
+        least, most = f"{min(ratios):.1f}", f"{max(ratios):.1f}"
+        told.append(f"{phase} {least if least == most else f'{least} to {most}'} times")
     machines = len({row.host for row in shared.rows})
     return (
-        f"Here {machines} machines measured {shared.what}: the fastest leads the slowest in {' and in '.join(told)}. "
-        "Bars are 95% intervals over processes."
+        f"Here {machines} machines measured {shared.what} alike: the fastest leads the slowest in "
+        f"{' and in '.join(told)}. Bars are 95% intervals over processes."
     )
 
 

@@ -45,7 +45,18 @@ def paper_figure(rows: Sequence[Row], side: Side = Side.BOTH) -> Figure | None:
         caption = f"{_growth(data)} Bars are 95% intervals over fresh processes." if data else ""
     if not data:
         return None
-    return Figure(name="fig7", title=TITLE, caption=caption, spec=_chart(data), rows=data)
+    return Figure(name="fig7", title=TITLE, caption=caption, spec=_chart(_some(data)), rows=data)
+
+
+MOST_MODELS = 60
+"""So many models are drawn, from the smallest to the largest; all are in the data."""
+
+
+def _some(data: Rows) -> Rows:
+    names = list(dict.fromkeys(row["model"] for row in data))
+    step = len(names) / MOST_MODELS
+    shown = names if step <= 1 else [names[int(place * step)] for place in range(MOST_MODELS)]
+    return [row for row in data if row["model"] in set(shown)]
 
 
 TITLE = "The survey's Figure 7: latency and memory"

@@ -66,8 +66,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(Side) if self.group is Group.SURVEY else (Side.MINE,)
 
     def available(self, material: Material) -> list[Side]:
-        """Whose numbers it can show of these data."""
-        return [side for side in self.sides if self.draw(material, side) is not None]
+        """Whose numbers it can show of these data; what needs no measurement is there."""
+        known = {Side.PAPER} if self.measure else set(Side)
+        return [side for side in self.sides if side in known or self.draw(material, side) is not None]
 
     def find(self, material: Material, side: Side | None = None) -> Figure | None:
         """The figure, or None where there are no such numbers.

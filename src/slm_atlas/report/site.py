@@ -6,7 +6,6 @@ it to load anything. It depends on the measurements alone, so that the same stor
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,16 @@ from slm_atlas.report import model_table, overview, tables
 from slm_atlas.report.contexts import context_table
 from slm_atlas.report.entities import listings
 from slm_atlas.report.figures import Figure
-from slm_atlas.report.files import PNG_SCALE, write
+from slm_atlas.report.files import PNG_SCALE, Form, picture, write
 from slm_atlas.report.material import Material
 from slm_atlas.report.models import RUN_COLUMNS, entries
-from slm_atlas.report.pictures import packed, pictures
+from slm_atlas.report.pictures import packed
 from slm_atlas.report.registry import Group, all_of
 from slm_atlas.report.score_tables import score_tables
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
-    """Write the report into a folder: `index.html`, and `figures/<name>.csv`, `.svg` and `.png`.
+    """Write the report into a folder: `index.html`, and `figures/<name>.csv`, `.svg` and `.png` (of one's own).
 
     Each file is replaced at once and the page last, so that a reader never meets half a report.
 
@@ -54,10 +53,11 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     page = _render(material, drawn, survey, title)
     try:
         for figure in (*drawn, *survey):
-            picture = vl_convert.vegalite_to_svg(figure.exported())
             write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
-            write(folder / "figures" / f"{figure.name}.svg", picture.encode())
-            write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(picture, scale=PNG_SCALE))
+        for figure in drawn:  # of the survey's, `slm figure` writes pictures: they take seconds
+            svg = picture(figure, Form.SVG)
+            write(folder / "figures" / f"{figure.name}.svg", svg)
+            write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(svg.decode(), scale=PNG_SCALE))
         write(folder / "index.html", page.encode())
     except OSError as error:
         raise UserError(f"The report cannot be written to {folder}: {error.strerror}.", "another folder") from error
@@ -82,7 +82,6 @@ def _render(material: Material, drawn: list[Figure], survey: list[Figure], title
     dataset, rows = material.dataset, material.rows
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters["data_uri"] = _data_uri
     found, choosable = _findings(dataset, rows), candidates(rows)
     return pages.get_template("index.html").render(
         title=title,
@@ -95,8 +94,7 @@ def _render(material: Material, drawn: list[Figure], survey: list[Figure], title
         **_models(dataset, rows, choosable),
         figures=drawn,
         survey=survey,
-        packed={figure.name: packed(figure) for figure in survey},
-        pictures={figure.name: pictures(figure) for figure in drawn},
+        packed={figure.name: packed(figure) for figure in (*drawn, *survey)},
         entities=listings(),
         failed=tables.failed_runs(dataset),
         machines=tables.machines(dataset),
@@ -143,8 +141,3 @@ def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     found.append(("survey", "The survey’s figures"))
     found += [("claims", "Claims"), ("data", "Data sets")]
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]
-
-
-def _data_uri(text: str, kind: str) -> str:
-    """A text as an address that holds it."""
-    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

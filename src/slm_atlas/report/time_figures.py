@@ -64,8 +64,15 @@ def part_figure(found: Sequence[Profile], side: Side) -> Figure | None:
     """Figure 10a: shares by part; None without data, or with both where they have no model in common."""
     lines = _lines(found, side)
     rows = _rows(lines, "parts") + paper_rows(_shown(lines, side), survey.fig10().parts)
-    if not _complete(rows, side):
-        return None
+    return drawn_parts(rows) if _complete(rows, side) else None
+
+
+def drawn_parts(rows: Rows) -> Figure:
+    """Shares by part, drawn.
+
+    Args:
+        rows: `model`, `phase`, `source` (`MEASURED` or `PAPER`), `label`, `share`, `low`, `high`, `n`.
+    """
     shown = [part for part in PART_COLORS if any(row["label"] == part and row["share"] for row in rows)]
     title = "The survey's Figure 10a: where the time goes, by part of the model"
     return _figure("fig10a", title, rows, {part: PART_COLORS[part] for part in shown})
@@ -84,8 +91,11 @@ def kind_figure(found: Sequence[Profile], side: Side) -> Figure | None:
 def operator_figure(found: Sequence[Profile]) -> Figure | None:
     """Shares by operator, those that take least together; None without profiles."""
     rows = _rows(_lines(found, Side.MINE), "operators")
-    if not rows:
-        return None
+    return drawn_operators(rows) if rows else None
+
+
+def drawn_operators(rows: Rows) -> Figure:
+    """Shares by operator, those that take least together, drawn; rows as of `drawn_parts`."""
     most = {row["label"]: 0.0 for row in rows}
     for row in rows:
         most[row["label"]] = max(most[row["label"]], row["share"])
@@ -95,10 +105,9 @@ def operator_figure(found: Sequence[Profile]) -> Figure | None:
 
 
 def _lines(found: Sequence[Profile], side: Side) -> dict[str, Profile]:
-    """The profiles that gave numbers by the name shown; with both, those of models that the survey shows."""
+    """The profiles that gave numbers, by the name shown."""
     measured = [each for each in found if each.phases] if side.mine else []
-    named = dict(zip(labels(measured), measured, strict=True))
-    return named if side is not Side.BOTH else {k: p for k, p in named.items() if p.name in survey.fig10().parts}
+    return dict(zip(labels(measured), measured, strict=True))
 
 
 def _shown(lines: Mapping[str, Profile], side: Side) -> dict[str, str]:
