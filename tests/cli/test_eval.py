@@ -104,7 +104,7 @@ def test_a_budget_says_what_each_task_gets_and_chooses_the_same_again(trained: P
 
 
 def test_a_plot_needs_several_numbers_of_worked_examples(trained: Path, tmp_path: Path) -> None:
-    assert "cannot be written as icl.gif" in wrong("eval", trained, *FAKE, "--plot", tmp_path / "icl.gif")
+    assert "icl.gif: a figure is written as .svg" in wrong("eval", trained, *FAKE, "--plot", tmp_path / "icl.gif")
     result = slm("eval", trained, *FAKE, "--plot", tmp_path / "icl.svg")
     assert (result.exit_code, "--suite icl" in result.stderr) == (2, True)
 

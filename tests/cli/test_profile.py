@@ -75,10 +75,12 @@ def test_pictures_are_written(tiny_model: Path, tmp_path: Path) -> None:
     slm("profile", tiny_model, *FAKE, "--plot", plot, "-o", folder, "--paper")
     assert plot.read_text().startswith("<svg")
     assert {path.name for path in folder.iterdir()} == {
-        "profile-parts.svg",
-        "profile-parts.csv",
-        "profile-operators.svg",
-        "profile-operators.csv",
+        "fig10a.svg",
+        "fig10a.csv",
+        "operators.svg",
+        "operators.csv",
+        "fig10b.svg",
+        "fig10b.csv",
         "profile.csv",
     }
 
@@ -104,7 +106,7 @@ def test_a_study_with_profiles_shows_them_and_draws_them(tiny_model: Path, tmp_p
     assert "2 of 2 runs" not in result.stderr
     assert "3 of 3 runs to do" in result.stderr
     report = home.reports_dir() / "mine"
-    assert (report / "figures" / "profile-parts.csv").is_file()
+    assert (report / "figures" / "fig10a.csv").is_file()
     assert "Where their time goes" in (report / "index.html").read_text()
     kinds = [entry.get("decode") is not None for entry in document("study", "run", path, "--engine", "fake")]
     assert kinds == [False, True]
@@ -133,7 +135,7 @@ def test_one_failing_model_does_not_end_the_others(
     assert result.exit_code == 0
     assert result.stdout.count("decode of a token at depth 50") == 2
     assert "Tiny: refused: the fake engine cannot time the parts of this model" in result.stderr
-    assert (tmp_path / "figures" / "profile-parts.svg").is_file()
+    assert (tmp_path / "figures" / "fig10a.svg").is_file()
     again = slm("profile", "noprofile/m.gguf", "good.gguf", *FAKE, "--retry-failed")
     assert "1 of 2 runs to do" in again.stderr
 
@@ -141,7 +143,7 @@ def test_one_failing_model_does_not_end_the_others(
 def test_what_cannot_be_is_told_in_a_line(tiny_model: Path, tmp_path: Path) -> None:
     assert "650 tokens do not fit a context of 512" in wrong("profile", tiny_model, *FAKE, "--prompt", 600)
     assert "1100 tokens do not fit" in wrong("profile", tiny_model, *FAKE, "--depth", 1000)
-    assert "cannot be written as figure.pdf" in wrong("profile", tiny_model, *FAKE, "--plot", "figure.pdf")
+    assert "figure.pdf: a figure is written as .svg" in wrong("profile", tiny_model, *FAKE, "--plot", "figure.pdf")
     assert "There is no file" in wrong("profile", tmp_path / "none.gguf", *FAKE)
     with measuring():
         result = slm("profile", tiny_model, *FAKE)

@@ -36,9 +36,9 @@ LEAST_WIDTH, MOST_WIDTH = 300, 2000
 def command(
     *, name: str, data: str | None, outputs: tuple[Path, ...], theme: str, width: int | None, json: bool
 ) -> None:
-    """Draw a figure: the survey's, on its data and yours, or your own.
+    """Draw the survey's figures, on its data and yours.
 
-    `list` says which there are, and whose numbers each can show here. `mine` is the catalogue to this day, or what the
+    And those of your own measurements and of the catalogue. `list` says which there are, and whose numbers each can show here. `mine` is the catalogue to this day, or what the
     store holds; `paper` is what the survey's figure says; `both` stand side by side. Without --output: what one sees,
     in words.
     """

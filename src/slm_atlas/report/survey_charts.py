@@ -78,8 +78,9 @@ def tokens(rows: Rows, paper_rows: Rows, ratios: Sequence[float], axes: tuple[Ax
     tips = tooltips(shown, "model", "year", "params_millions", "tokens_billions", "tokens_per_parameter")
     names = base.transform_filter("datum.named").encode(text="model:N")
     left = f"datum.params_millions < {4 * axes[0].low}"  # where there is no room for a name before the point
+    crossed = [r for r in ratios if r * axes[0].low < 1e3 * axes[1].high and r * axes[0].high > 1e3 * axes[1].low]
     layers: list[alt.Chart] = [
-        *(layer for ratio in ratios for layer in _ratio_line(ratio, axes, reference=ratio == ratios[0])),
+        *(layer for ratio in crossed for layer in _ratio_line(ratio, axes, reference=ratio == ratios[0])),
         base.mark_point(filled=True, size=70, opacity=0.85).encode(color=color, tooltip=tips),
         names.transform_filter(left).mark_text(align="left", dx=6, dy=-12),
         names.transform_filter(f"!({left})").mark_text(align="right", dx=-9),
@@ -93,17 +94,18 @@ def tokens(rows: Rows, paper_rows: Rows, ratios: Sequence[float], axes: tuple[Ax
 def _ratio_line(ratio: float, axes: tuple[Axis, Axis], *, reference: bool) -> tuple[alt.Chart, alt.Chart]:
     """A line of so many tokens a parameter, and its name along it."""
     params, tokens = axes
-    ends = [
-        {"x": millions, "y": ratio * millions / 1e3, "name": f"{ratio:,.0f} tokens a parameter"}
-        for millions in (params.low, params.high)
-    ]
+    # It ends where the axes do, so that nothing has to be clipped.
+    low, high = max(params.low, 1e3 * tokens.low / ratio), min(params.high, 1e3 * tokens.high / ratio)
+    ends = [(millions, ratio * millions / 1e3) for millions in (low, high)]
+    rows = [{"x": millions, "y": billions, "name": f"{ratio:,.0f} tokens a parameter"} for millions, billions in ends]
     x, y = alt.X("x:Q", title=PARAMS, **params.drawn()), alt.Y("y:Q", title=TOKENS, **tokens.drawn())
     style: dict[str, Any] = {"strokeWidth": 1.75} if reference else {"strokeDash": [3, 4], "strokeWidth": 1}
     color = REFERENCE if reference else GREY
-    rise = SIZE[1] * (tokens.place(ends[1]["y"]) - tokens.place(ends[0]["y"]))  # type: ignore[arg-type]
-    angle = -math.degrees(math.atan2(rise, SIZE[0]))
-    line = alt.Chart(inline(ends)).mark_line(color=color, clip=True, **style).encode(x=x, y=y)
-    start = alt.Chart(inline(ends[:1])).mark_text(align="left", dx=12, dy=-7, angle=angle % 360, color=color)
+    run = SIZE[0] * (params.place(ends[1][0]) - params.place(ends[0][0]))
+    rise = SIZE[1] * (tokens.place(ends[1][1]) - tokens.place(ends[0][1]))
+    angle = -math.degrees(math.atan2(rise, run))
+    line = alt.Chart(inline(rows)).mark_line(color=color, **style).encode(x=x, y=y)
+    start = alt.Chart(inline(rows[:1])).mark_text(align="left", dx=12, dy=-7, angle=angle % 360, color=color)
     return line, start.encode(x=x, y=y, text="name:N")
 
 
