@@ -135,7 +135,8 @@ slm figure fig7 --theme dark --width 360 -o phone.png
 
 Colours are Paul Tol's scheme "bright" (Colour Schemes, SRON/EPS/TN/09-002, 2021), its grey a little darker; ordered
 labels go from light to dark as matplotlib's viridis does. A test holds both to distances that people without red or
-green cones still see. Intervals are drawn where there are several runs or items; those of stacked bars are in the CSV."""
+green cones still see. Intervals are drawn where there are several runs or items; those of stacked bars are in the
+CSV."""
 
 
 def figures() -> str:

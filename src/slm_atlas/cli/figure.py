@@ -38,9 +38,9 @@ def command(
 ) -> None:
     """Draw the survey's figures, on its data and yours.
 
-    And those of your own measurements and of the catalogue. `list` says which there are, and whose numbers each can show here. `mine` is the catalogue to this day, or what the
-    store holds; `paper` is what the survey's figure says; `both` stand side by side. Without --output: what one sees,
-    in words.
+    And those of your own measurements and of the catalogue. `list` says which there are, and whose numbers each can
+    show here. `mine` is the catalogue to this day, or what the store holds; `paper` is what the survey's figure says;
+    `both` stand side by side. Without --output: what one sees, in words.
     """
     from slm_atlas.report.figures import Side, Theme
     from slm_atlas.report.registry import entry
