@@ -24,7 +24,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def reference() -> None:
-    assert slm("results", "import", f"{PREFIX}{REFERENCE}").exit_code == 0
+    assert slm("results", "merge", f"{PREFIX}{REFERENCE}").exit_code == 0
 
 
 def test_the_list_says_what_each_figure_can_show_here() -> None:
@@ -56,17 +56,17 @@ def test_the_reference_results_stand_beside_the_survey(tmp_path: Path) -> None:
 def test_in_words_it_says_what_one_sees() -> None:
     shown = slm("figure", "fig9", "--data", "paper").stdout
     assert "undone, a token takes 80 ms throughout" in shown
-    assert "slm results import" in slm("figure", "fig9").stdout, "how to have one's own"
+    assert "slm results merge" in slm("figure", "fig9").stdout, "how to have one's own"
     assert document("figure", "fig6b")["rows"]
 
 
 def test_two_machines_in_one_store_are_figure_9(tmp_path: Path, reference: None) -> None:
-    assert "slm results import" in wrong("figure", "fig9", "--data", "mine")
+    assert "slm results merge" in wrong("figure", "fig9", "--data", "mine")
     other = tmp_path / "other.jsonl"
     other.write_text(
         "".join(f"{line}\n" for line in map(elsewhere, reference_path(REFERENCE).read_text().splitlines()))
     )
-    assert slm("results", "import", other).exit_code == 0
+    assert slm("results", "merge", other).exit_code == 0
     found = document("figure", "fig9", "--data", "mine")
     assert len({row["machine"] for row in found["rows"]}) == 2
     assert "in prefill 2.0 times and in decode 2.0 times" in found["caption"]

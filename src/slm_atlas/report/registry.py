@@ -215,7 +215,7 @@ SURVEY = (
         shows="Latency of the same model on several machines.",
         group=Group.SURVEY,
         draw=lambda material, side: hardware_figure(_of(material, side).rows, _of(material, side).dataset.hosts, side),
-        measure="the same study on another machine, then slm results import OTHER.jsonl",
+        measure="the same study on another machine, then slm results merge OTHER.jsonl",
     ),
     Entry(
         id="fig10a",
