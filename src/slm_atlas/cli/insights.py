@@ -176,10 +176,12 @@ def _print_claim(found: Sequence[Finding]) -> None:
 
 
 def _fields(finding: Finding) -> dict[str, object]:
+    from slm_atlas.insights.claims import counted
+
     fields: dict[str, object] = {"why": finding.reason}
     fields |= {part.what: f"{part.shown}, claimed {part.asked}; {part.tested.effect.method}" for part in finding.parts}
     if finding.n:
-        fields["n"] = f"{finding.n} {finding.unit}"
+        fields["n"] = counted(finding.n, finding.unit)
     if finding.lacking:
         fields["needs"] = finding.lacking
     if finding.wording and finding.wording != finding.claim.doubt:

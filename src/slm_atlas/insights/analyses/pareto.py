@@ -11,7 +11,7 @@ import numpy as np
 from slm_atlas.catalog import paper
 from slm_atlas.insights.analyses.insight import Answer, Insight
 from slm_atlas.insights.claims import Data, Evidence
-from slm_atlas.insights.claims.training import SCORES_OF_MANY
+from slm_atlas.insights.claims.evaluated import PAPER_SUITE
 from slm_atlas.insights.frame import Row
 from slm_atlas.stats import Estimate
 
@@ -96,7 +96,7 @@ def _measured(evidence: Evidence) -> Answer:
     return _answer([_candidate(row, tasks) for row in rows], (f"Mean over {', '.join(tasks)}.",))
 
 
-BOTH = f"costs and {SCORES_OF_MANY}"
+BOTH = f"{PAPER_SUITE}, and slm bench MODEL, of {MIN_MODELS} real models or more"
 
 
 def _candidate(row: Row, tasks: Sequence[str]) -> Candidate:
