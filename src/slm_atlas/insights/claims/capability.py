@@ -85,9 +85,11 @@ def _faster(found: Scores, caveats: tuple[str, ...]) -> Result:
 
 
 def _faster_in_figure(_: Evidence) -> Result:
+    placeholders = len(panel("math").points) - len(scored("math"))
     caveats = (
         "Scores less what size lets expect; models of a maker are not independent, and LLaMA's line has four points.",
-        "Figure 5 starts in March 2023. In mathematics 14 of its scores are placeholders (exactly 0.01) and left out.",
+        f"Figure 5 starts in March 2023. In mathematics {placeholders} of its scores are placeholders (exactly "
+        f"{paper.PLACEHOLDER}) and left out.",
         "The survey takes the best model of each year, which a growing number of models raises by itself.",
     )
     return _faster(_in_figure(), caveats)
