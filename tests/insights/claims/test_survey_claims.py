@@ -6,7 +6,6 @@ import math
 from functools import cache
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
