@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from slm_atlas.errors import UserError
+from slm_atlas.insights.analyses import INSIGHTS
+from slm_atlas.insights.claims import CLAIMS
 from slm_atlas.insights.frame import Dataset
+from slm_atlas.report.claims import HEADINGS
 from slm_atlas.report.site import write_report
 
 from . import measured
@@ -70,8 +73,10 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
 
 def test_the_data_inside_the_page_is_the_file_beside_it(folder: Path, page: Page) -> None:
     inside = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
-    decoded = [base64.b64decode(link.partition("base64,")[2]) for link in inside if link.startswith("data:")]
-    assert decoded == [(folder / "figures" / f"{name}.csv").read_bytes() for name in ("latency", "memory", "accuracy")]
+    decoded = [unquote(link.partition(",")[2]) for link in inside if link.startswith("data:")]
+    files = {path.read_text() for path in (folder / "figures").glob("*.csv")}
+    assert set(decoded) == files
+    assert len(decoded) == len(files) > 5
 
 
 def test_each_figure_is_a_picture_too(folder: Path) -> None:
@@ -101,6 +106,23 @@ def test_every_link_inside_the_page_leads_somewhere_and_no_address_is_given_twic
     assert {link[1:] for link in page.links() if link.startswith("#")} <= set(ids)
 
 
+def test_each_claim_has_its_rule_and_a_verdict_of_each_data_set(page: Page) -> None:
+    for claim in CLAIMS:
+        assert claim.rule in page.text
+        assert ("id", f"claim-{claim.id}") in {(name, value) for _, name, value in page.attributes}
+    for where in HEADINGS.values():
+        assert page.text.count(f"{where} ") >= len(CLAIMS)
+    assert "The survey’s wording does not follow from its figures." in page.text
+    assert "running mean which counts the first token as 0 ms" in page.text
+
+
+def test_each_insight_has_a_figure_and_its_numbers(page: Page) -> None:
+    for insight in INSIGHTS:
+        assert insight.question in page.text
+        assert any(value.startswith(f"insight-{insight.id}") for tag, name, value in page.attributes
+                   if (tag, name) == ("figure", "id"))  # fmt: skip
+
+
 def test_the_chooser_s_data_cannot_end_its_script(folder: Path) -> None:
     inside = (folder / "index.html").read_text().split('id="candidates">')[1].split("</script>")[0]
     assert HOSTILE in [found["name"].removesuffix(" Q4_K_M") for found in json.loads(inside)]
@@ -127,15 +149,17 @@ def test_the_same_measurements_give_the_same_page(folder: Path, page: Page, tmp_
 def test_an_empty_store_gives_a_page_that_says_so(tmp_path: Path) -> None:
     page = Page(write_report(Dataset({}, {}, [], {}), tmp_path / "new" / "folder"))
     assert "Nothing has been measured yet" in page.text
-    assert "claims that these measurements do not speak to" in page.text
-    assert not (tmp_path / "new" / "folder" / "figures").exists()
+    assert "In these measurements no data" in page.text
+    assert "Needs slm study run paper-runtime" in page.text
+    drawn = {path.stem for path in (tmp_path / "new" / "folder" / "figures").glob("*.csv")}
+    assert all(name.startswith("insight-") for name in drawn), "of facts, not of measurements"
 
 
 def test_a_report_replaces_the_last_and_leaves_other_files_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "index.html").write_text("old")
     write_report(Dataset({}, {}, [], {}), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "index.html", "notes.txt"]
     assert "SLM Atlas" in (tmp_path / "index.html").read_text()
 
 

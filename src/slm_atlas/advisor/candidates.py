@@ -140,7 +140,8 @@ def _cost(estimate: Estimate | None, shown: Callable[[float], str], unit: str = 
         return None
     low, high = estimate.low, estimate.high
     between = "no interval" if low is None or high is None else _between(shown(low), shown(high))
-    return Cost(value=estimate.value, low=low, high=high, text=f"{shown(estimate.value)}{unit} ({between})")
+    value, low, high = (None if end is None else float(f"{end:.6g}") for end in (estimate.value, low, high))
+    return Cost(value=value or 0.0, low=low, high=high, text=f"{shown(estimate.value)}{unit} ({between})")
 
 
 def _between(low: str, high: str) -> str:

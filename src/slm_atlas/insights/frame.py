@@ -161,8 +161,9 @@ def rows(dataset: Dataset) -> list[Row]:
     return sorted(found, key=_order)
 
 
-def _order(row: Row) -> tuple[int, str, str, str, str, int]:
-    return (row.params or 0, row.name, row.quantization, row.compute or "", row.host, row.n_runs)
+def _order(row: Row) -> tuple[int, str, str, str, str, tuple[int, ...], int]:
+    how = tuple(int(row.settings.get(name) or 0) for name in ("context", "depth", "n_prompt", "n_gen"))
+    return (row.params or 0, row.name, row.quantization, row.compute or "", row.host, how, row.n_runs)
 
 
 _Costs = dict[tuple[str, str, str, bytes], list[Run]]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from slm_atlas import units
-from slm_atlas.insights.claims import Finding
 from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.report.figures import labels
 from slm_atlas.report.tables import Format, failed_runs, interval
@@ -35,13 +33,12 @@ class Headline(NamedTuple):
     """What it costs and can do."""
 
 
-def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) -> list[Fact]:
+def summary(dataset: Dataset, rows: Sequence[Row]) -> list[Fact]:
     """The report in a few lines."""
     if not dataset.runs:
         return []
     files = {run.artifact: dataset.artifacts[run.artifact].forged for run in dataset.runs}
     failed = len(failed_runs(dataset))
-    verdicts = Counter(str(finding.verdict) for finding in findings)
     facts = [
         Fact("Measured on", "; ".join(_machines(dataset))),
         Fact("When (UTC)", _when(dataset)),
@@ -50,7 +47,6 @@ def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) 
         _best("Fastest prefill", rows, "prefill_tokens_per_s", _tokens_per_s, most=True),
         _best("Fastest decode", rows, "decode_tokens_per_s", _tokens_per_s, most=True),
         _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
-        Fact("Claims of the paper", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())),
     ]
     return [fact for fact in facts if fact is not None]
 

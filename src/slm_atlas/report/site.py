@@ -6,9 +6,9 @@ it to load anything. It depends on the measurements alone, so that the same stor
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import vl_convert
@@ -20,10 +20,10 @@ from slm_atlas.advisor.recommend import Candidate
 from slm_atlas.errors import UserError
 from slm_atlas.insights import frame
 from slm_atlas.insights.capability import Capability, capability
-from slm_atlas.insights.claims import Data, Evidence, Finding, Verdict, all_claims, findings
+from slm_atlas.insights.claims import Evidence, counted
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.profiles import Profile, profiles
-from slm_atlas.report import model_table, overview, tables
+from slm_atlas.report import claims, model_table, overview, tables
 from slm_atlas.report.contexts import context_figure, context_table
 from slm_atlas.report.entities import listings
 from slm_atlas.report.figures import Figure, figures
@@ -58,9 +58,11 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     able = capability(dataset)
     single = (paper_figure(rows), quantization_figure(rows), context_figure(rows), sustained_figure(rows))
     drawn = [*figures(rows), *filter(None, [learning_figure(able.learning), *single]), *profile_figures(times)]
-    page = _render(dataset, rows, times, able, drawn, title)
+    found = claims.evidences(Evidence(dataset=dataset, rows=rows))
+    asked = claims.insights(found)
+    page = _render(dataset, rows, times, able, drawn, claims.claims(found), asked, title)
     try:
-        for figure in drawn:
+        for figure in (*drawn, *(figure for each in asked for figure in each.figures)):
             picture = vl_convert.vegalite_to_svg(figure.exported())
             write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
             write(folder / "figures" / f"{figure.name}.svg", picture.encode())
@@ -86,40 +88,43 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
 
 
 def _render(
-    dataset: Dataset, rows: list[frame.Row], times: list[Profile], able: Capability, drawn: list[Figure], title: str
+    dataset: Dataset,
+    rows: list[frame.Row],
+    times: list[Profile],
+    able: Capability,
+    drawn: list[Figure],
+    told: list[claims.Told],
+    asked: list[claims.Asked],
+    title: str,
 ) -> str:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
-    found, choosable = _findings(dataset, rows), candidates(rows)
+    pages.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": True}
+    choosable = candidates(rows)
+    answers = [figure for each in asked for figure in each.figures]
     return pages.get_template("index.html").render(
         title=title,
         places=_places(dataset, drawn),
-        facts=overview.summary(dataset, rows, found),
+        facts=overview.summary(dataset, rows),
         headlines=overview.headlines(rows),
         more_tables=[
             table for table in (*score_tables(able), context_table(rows), tables.time_table(times)) if table.lines
         ],
-        findings=found,
-        silent=[finding for finding in found if finding.lacking is not None],
+        claims=told,
+        tallies=claims.tallies(told),
+        insights=asked,
+        counted=counted,
         **_models(dataset, rows, choosable),
         figures=drawn,
-        pictures={figure.name: pictures(figure) for figure in drawn},
+        pictures={figure.name: pictures(figure) for figure in (*drawn, *answers)},
         entities=listings(),
         failed=tables.failed_runs(dataset),
         machines=tables.machines(dataset),
         origins=tables.origins(dataset),
         smoke=any(not score.comparable for row in rows for score in row.scores.values()),
         level=f"{stats.LEVEL:.0%}",
-        interval=tables.interval,
-        two_digits="{:.2f}".format,
     )
-
-
-def _findings(dataset: Dataset, rows: list[frame.Row]) -> list[Finding]:
-    """The claims on these measurements; those that they do not speak to stand last."""
-    found = findings(all_claims(), Evidence(dataset=dataset, rows=rows), Data.MINE)
-    return sorted(found, key=lambda finding: finding.verdict is Verdict.NO_DATA)
 
 
 def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate]) -> dict[str, Any]:
@@ -143,10 +148,14 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
 def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     """The parts of the page that its head leads to."""
     found = [("choose", "Choose"), ("models", "Models"), *((figure.name, "Figures") for figure in drawn[:1])]
-    found += [("claims", "Claims"), ("data", "Data sets")]
+    found += [("claims", "Claims"), ("insights", "Insights"), ("data", "Data sets")]
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]
 
 
 def _data_uri(text: str, kind: str) -> str:
-    """A text as an address that holds it."""
-    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"
+    """A text as an address that holds it; commas and most others stand as they are."""
+    return f"data:{kind};charset=utf-8,{quote(text, safe=PLAIN)}"
+
+
+PLAIN = " ,;:/?@=+()[]*!$|_.-"
+"""What an address inside the page may hold unquoted."""

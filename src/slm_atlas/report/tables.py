@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from slm_atlas import units
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, Row, failure
 from slm_atlas.insights.profiles import Breakdown, Profile
 from slm_atlas.report.figures import labels
+from slm_atlas.report.settings import settings_text
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind
 from slm_atlas.store.stops import shape
@@ -18,8 +19,6 @@ Format = Callable[[float], str]
 
 NOT_MEASURED = "–"
 """What stands where there is no number; never a zero."""
-
-_SETTING_NAMES = {"n_prompt": "prompt", "n_gen": "generate", "kv_type": "KV type", "micro_batch": "micro-batch"}
 
 
 class Cell(NamedTuple):
@@ -243,19 +242,6 @@ def interval(estimate: Estimate, shown: Format) -> str:
     if low != high:
         return f"{low} to {high}"
     return f"{'no spread' if estimate.low == estimate.high else 'within rounding'}, n = {estimate.n}"
-
-
-def settings_text(settings: Mapping[str, Any]) -> str:
-    """Settings on one line.
-
-    >>> settings_text({"n_prompt": 50, "threads": 2, "mmap": True})
-    'prompt 50, threads 2, mmap'
-    """
-    shown = {_SETTING_NAMES.get(name, name.replace("_", " ")): value for name, value in settings.items()}
-    parts = (
-        name if value is True else f"{name} {value}" for name, value in shown.items() if value not in (None, False)
-    )
-    return ", ".join(parts)
 
 
 def machines(dataset: Dataset) -> list[Machine]:
