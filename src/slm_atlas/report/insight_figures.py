@@ -14,7 +14,7 @@ from slm_atlas.report.figures import Figure
 
 SOURCES = {Data.PAPER: "the survey's figures", Data.CATALOGUE: "the catalogue, to 2026", Data.MINE: "measured here"}
 """What a data set is called in a report."""
-NAMED = 0.5
+NAMED = 0.75
 """Models at least as often on the front as this have their names beside them."""
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 PANEL = (330, 230)
@@ -101,7 +101,7 @@ def _front(insight: Insight, data: Data, answer: Answer) -> Figure:
     caption = (
         f"{answer.n} models of {SOURCES[data]}: score with its 95% interval over cost, up and to the left is better. "
         f"The fuller a point, the more often the model is on the front when every number is drawn from its own "
-        f"uncertainty; named are those that are in half of the draws or more. {' '.join(answer.caveats)}"
+        f"uncertainty; named are those that are in three of four draws or more. {' '.join(answer.caveats)}"
     )
     title = f"{insight.question.rstrip('?')}? ({SOURCES[data]})"
     return Figure(name=f"insight-{insight.id}-{data}", title=title, caption=caption, spec=front(rows), rows=rows)

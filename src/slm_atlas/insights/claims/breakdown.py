@@ -139,7 +139,7 @@ def _shares(profile: Profile) -> Shares:
     }
 
 
-NEEDS = {Data.CATALOGUE: "measurements"}
+NEEDS = {Data.CATALOGUE: "measurements, which are one's own"}
 
 CLAIMS = (
     Claim(

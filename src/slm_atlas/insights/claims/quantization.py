@@ -186,7 +186,7 @@ def _shrinks(costs: Costs | None, caveats: tuple[str, ...]) -> Result:
     return Result(parts=(part,), summary=summary, n=len(slopes), unit="formats", caveats=caveats)
 
 
-NEEDS = {Data.CATALOGUE: "measurements"}
+NEEDS = {Data.CATALOGUE: "measurements, which are one's own"}
 
 CLAIMS = (
     Claim(
