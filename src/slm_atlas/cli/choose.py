@@ -13,7 +13,9 @@ from slm_atlas.errors import UserError
 from slm_atlas.units import format_bytes, format_count, format_seconds
 
 if TYPE_CHECKING:
-    from slm_atlas.advisor.recommend import Answer, Query
+    from collections.abc import Sequence
+
+    from slm_atlas.advisor.recommend import Answer, Choice, Query
     from slm_atlas.store.records import Host
 
 SUBJECTS = ("any", "commonsense", "problem solving", "maths")
@@ -89,18 +91,25 @@ def _print(answer: Answer, query: Query, hosts: dict[str, Host]) -> None:
         say(f"No model is like that. {_refused(answer, query)}")
         return
     asked = [reason.what for reason in answer.choices[0].reasons]
+    alike, apart = _ways(answer.choices)
     lines = [
-        [
-            choice.name,
-            choice.basis.value,
-            *(f"{MARKS[reason.fit]}{reason.text}" for reason in choice.reasons),
-            "; ".join(filter(None, (choice.file, choice.engine, choice.conditions))),
-        ]
-        for choice in answer.choices
+        [choice.name, choice.basis.value, *(f"{MARKS[reason.fit]}{reason.text}" for reason in choice.reasons), way]
+        for choice, way in zip(answer.choices, apart, strict=True)
     ]
-    print_table(["Model", "Costs", *(HEADINGS[what] for what in asked), "Costs are of"], lines)
+    print_table(["Model", "Costs", *(HEADINGS[what] for what in asked), "Measured"], lines)
     say(f"{len(answer.choices)} of {answer.suited} models that suit, or (?) may. {_refused(answer, query)}")
+    if alike:
+        say(f"Costs are of {alike}.")
     say(f"Ordered by {answer.scale or 'size: no score is known'}; measured before predicted.")
+
+
+def _ways(choices: Sequence[Choice]) -> tuple[str, list[str]]:
+    """How all of the choices were measured, and of each what differs: file, engine, prompt and context."""
+    told = [(choice.file, choice.engine, choice.conditions) for choice in choices]
+    shared = [len(set(column)) == 1 for column in zip(*told, strict=True)]
+    alike = "; ".join(text for text, same in zip(told[0], shared, strict=True) if same and text)
+    apart = ["; ".join(text for text, same in zip(each, shared, strict=True) if text and not same) for each in told]
+    return alike, apart
 
 
 def _refused(answer: Answer, query: Query) -> str:
