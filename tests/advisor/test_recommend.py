@@ -143,7 +143,7 @@ def test_another_machine_does_not_count() -> None:
 
 
 COSTS = st.none() | st.builds(lambda value, by: cost(value, value / by, value * by), st.floats(1, 9), st.floats(1, 3))
-SCORES = st.just({}) | st.builds(scored, st.floats(0, 1), st.sampled_from("ab"))
+SCORES: st.SearchStrategy[dict[str, Score]] = st.just({}) | st.builds(scored, st.floats(0, 1), st.sampled_from("ab"))
 CANDIDATES = st.lists(
     st.builds(
         lambda number, model, **given: candidate(f"{number:03}", model=model, name=model, **given),

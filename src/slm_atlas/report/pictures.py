@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"\d+\.\d{2,}")
 
 def pictures(figure: Figure) -> list[tuple[str, Markup]]:
     """The pictures of a figure, each with when it is shown: `wide` and `narrow`, or one that scrolls: `always`."""
-    if "hconcat" in figure.spec:
+    if "hconcat" in figure.spec or "vconcat" in figure.spec:
         return [("always", _drawn(figure.spec, figure.title, told=True))]
     wide = _drawn(fitted(figure.spec, WIDE), figure.title, told=True)
     return [("wide", wide), ("narrow", _drawn(fitted(figure.spec, NARROW), figure.title, told=False))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -254,7 +256,8 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
     costs = [run for run in runs if run.kind is not RunKind.EVAL]
     started = sorted(run.started_at for run in runs)
     took = units.format_seconds(sum(run.elapsed_s for run in runs))
-    noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
+    noise = _together([(f"{dataset.artifacts[run.artifact].name}, {_what(run)}", note) for run in runs
+                       for note in _noise(run)])  # fmt: skip
     return Machine(
         host=host,
         memory=units.format_bytes(host.memory_bytes) if host.memory_bytes else "an unknown amount",
@@ -263,6 +266,21 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
         ran=f"{len(runs)} runs in {took}, {_minute(started[0])} to {_minute(started[-1])} UTC",
         noise=noise,
     )
+
+
+def _together(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """What runs noticed: what differs in its numbers alone is told once, of the run named, with how many more said so.
+
+    >>> _together([("a, run 1", "The load is 3.1."), ("b, run 2", "The load is 2.9.")])
+    ['a, run 1: The load is 3.1. (1 more alike)']
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for run, note in notes:
+        alike[_NUMBER.sub("#", note)].append(f"{run}: {note}")
+    return [found[0] + (f" ({len(found) - 1:,} more alike)" if found[1:] else "") for found in alike.values()]
+
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def _noise(run: Run) -> list[str]:

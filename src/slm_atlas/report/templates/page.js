@@ -178,3 +178,12 @@ document.querySelector(".needs-script").hidden = true;
 chooser.addEventListener("input", choose);
 chooser.addEventListener("submit", (event) => event.preventDefault());
 choose();
+
+// ---- in print, what stands folded with the claims and insights is open -----------------------------------------------
+
+const folded = [];
+addEventListener("beforeprint", () => {
+  folded.push(...document.querySelectorAll("#claims details:not([open]), .insight details:not([open])"));
+  folded.forEach((details) => { details.open = true; });
+});
+addEventListener("afterprint", () => folded.splice(0).forEach((details) => { details.open = false; }));
