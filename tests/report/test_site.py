@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
@@ -73,7 +74,8 @@ def test_nothing_is_loaded_from_anywhere(page: Page) -> None:
 
 def test_the_data_inside_the_page_is_the_file_beside_it(folder: Path, page: Page) -> None:
     inside = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
-    decoded = [unquote(link.partition(",")[2]) for link in inside if link.startswith("data:")]
+    packed = [base64.b64decode(link.partition("base64,")[2]) for link in inside if link.startswith("data:")]
+    decoded = [gzip.decompress(each).decode() for each in packed]
     files = {path.read_text() for path in (folder / "figures").glob("*.csv")}
     assert set(decoded) == files
     assert len(decoded) == len(files) > 5
@@ -90,7 +92,7 @@ def test_a_hostile_name_is_text(page: Page) -> None:
     assert "A <study>" in page.text
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
     assert [value for tag, name, value in page.attributes if (tag, name) == ("img", "src") and value == "x"] == []
-    assert page.tags.count("script") == 3, "the candidates, the chooser, the page's own"
+    assert page.tags.count("script") == 4, "the candidates, their scores, the chooser, the page's own"
 
 
 def test_failures_verdicts_and_provenance_are_shown(page: Page) -> None:

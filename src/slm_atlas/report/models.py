@@ -52,6 +52,15 @@ class Arm(NamedTuple):
     runs: Sequence[RunLine]
     """Its runs, in the order they were made."""
 
+    @property
+    def n_runs(self) -> int:
+        """How many."""
+        return len(self.runs)
+
+
+def _title(arm: Arm) -> tuple[str, str]:
+    return arm.title, arm.where
+
 
 class Entry(NamedTuple):
     """All that the page tells of a model."""
@@ -111,7 +120,7 @@ def _entry(
     dataset: Dataset, name: str, model: Model | None, rows: Sequence[Row], predicted: Sequence[Candidate], arms: _Arms
 ) -> Entry:
     files = {(row.artifact, row.host) for row in rows}
-    own = [_arm(dataset, key, runs) for key, runs in arms.items() if key[:2] in files]
+    own = sorted((_arm(dataset, key, runs) for key, runs in arms.items() if key[:2] in files), key=_title)
     arch = None if model is None else model.architecture
     return Entry(
         anchor=anchor(name),

@@ -18,6 +18,8 @@ from slm_atlas.report.figures import Figure
 
 WIDE, NARROW = 940, 340
 """Width of a picture, in CSS pixels."""
+TOLD = 400
+"""Of more marks than this the pointer is not told what each is: the titles would weigh more than the picture."""
 _GAP = 64
 _SVG = "http://www.w3.org/2000/svg"
 _NUMBER = re.compile(r"\d+\.\d{2,}")
@@ -27,7 +29,7 @@ def pictures(figure: Figure) -> list[tuple[str, Markup]]:
     """The pictures of a figure, each with when it is shown: `wide` and `narrow`, or one that scrolls: `always`."""
     if "hconcat" in figure.spec or "vconcat" in figure.spec:
         return [("always", _drawn(figure.spec, figure.title, told=True))]
-    wide = _drawn(fitted(figure.spec, WIDE), figure.title, told=True)
+    wide = _drawn(fitted(figure.spec, WIDE), figure.title, told=len(figure.rows) <= TOLD)
     return [("wide", wide), ("narrow", _drawn(fitted(figure.spec, NARROW), figure.title, told=False))]
 
 

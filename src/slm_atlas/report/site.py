@@ -6,9 +6,10 @@ it to load anything. It depends on the measurements alone, so that the same stor
 
 from __future__ import annotations
 
+import base64
+import gzip
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 import vl_convert
@@ -99,7 +100,7 @@ def _render(
 ) -> str:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters["data_uri"] = _data_uri
+    pages.filters["packed"] = _packed
     pages.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": True}
     choosable = candidates(rows)
     answers = [figure for each in asked for figure in each.figures]
@@ -134,7 +135,7 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
     filters = (("licence", "Licence"), ("year", "Released in"), ("data", "Training data"))
     values = {key: sorted({line.facts[key] for line in lines} - {""}) for key, _ in filters}
     return {
-        "candidates": msgspec.to_builtins(choosable),
+        **_choosable(choosable),
         "machine": main_machine(choosable),
         "hosts": {id_: f"{dataset.hosts[id_].cpu}, {dataset.hosts[id_].cores} cores ({id_[:6]})" for id_ in used},
         "columns": model_table.COLUMNS,
@@ -145,6 +146,20 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
     }
 
 
+def _choosable(found: list[Candidate]) -> dict[str, Any]:
+    """What the chooser chooses among: scores stand once a model, and with a file only where they are its own."""
+    scores: dict[str, Any] = {}
+    told = []
+    for each in found:
+        plain = msgspec.to_builtins(each)
+        if each.scores and scores.setdefault(each.model, plain["scores"]) == plain["scores"]:
+            del plain["scores"]
+        elif not each.scores:
+            plain["scores"] = {}
+        told.append(plain)
+    return {"candidates": told, "scores": scores}
+
+
 def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     """The parts of the page that its head leads to."""
     found = [("choose", "Choose"), ("models", "Models"), *((figure.name, "Figures") for figure in drawn[:1])]
@@ -152,10 +167,6 @@ def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]
 
 
-def _data_uri(text: str, kind: str) -> str:
-    """A text as an address that holds it; commas and most others stand as they are."""
-    return f"data:{kind};charset=utf-8,{quote(text, safe=PLAIN)}"
-
-
-PLAIN = " ,;:/?@=+()[]*!$|_.-"
-"""What an address inside the page may hold unquoted."""
+def _packed(text: str) -> str:
+    """A text as an address that holds it, in a fifth of its size; the same text gives the same address."""
+    return f"data:application/gzip;base64,{base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()}"

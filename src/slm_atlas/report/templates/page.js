@@ -16,7 +16,11 @@ const number = (input) => (input.value.trim() === "" || Number.isNaN(Number(inpu
 // ---- the table: a heading sorts its column, numbers as numbers; what is missing stays last -----------------------
 
 function sortBy(column, ascending) {
-  const value = (row) => row.cells[column].dataset.sort;
+  const value = (row) => {
+    const cell = row.cells[column];
+    const text = cell.dataset.sort ?? (cell.querySelector("a") ?? cell).firstChild.textContent;
+    return text === "–" ? "" : text;
+  };
   const compare = (a, b) => (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
   rows.sort((one, other) => {
     const [a, b] = [value(one), value(other)];
@@ -134,6 +138,8 @@ sayCompared();
 // ---- the chooser -------------------------------------------------------------------------------------------------
 
 const candidates = JSON.parse(byId("candidates").textContent);
+const scores = JSON.parse(byId("scores").textContent); // by model; a candidate names its own where they differ
+for (const candidate of candidates) candidate.scores ??= scores[candidate.model];
 const chooser = byId("chooser");
 const anchors = new Map(rows.map((row) => [row.id, row.querySelector("a").hash]));
 const WHAT = { context: "Made for", memory: "Memory", decode: "Decode", ttft: "Answer begins after", score: "Score" };
