@@ -18,7 +18,7 @@ def sure(value: float) -> Cost:
     return cost(value, value * 0.99, value * 1.01)
 
 
-def candidate(name: str, **given: Any) -> Candidate:
+def candidate(id_: str, **given: Any) -> Candidate:
     usual: dict[str, Any] = {
         "basis": Basis.MEASURED,
         "params": 1,
@@ -26,7 +26,7 @@ def candidate(name: str, **given: Any) -> Candidate:
         "memory": sure(1),
         "decode": sure(20),
     }
-    return Candidate(id=name, name=name, **({"model": name} | usual | given))
+    return Candidate(**({"id": id_, "name": id_, "model": id_} | usual | given))
 
 
 def scored(value: float, scale: str = "a") -> dict[str, Score]:
@@ -87,16 +87,69 @@ def test_a_model_is_named_once_by_its_best_file() -> None:
     assert answer.refused == {}, "the model suits, though one of its files does not"
 
 
+def at(context: int, **given: Any) -> Candidate:
+    """A measurement of one file at a context, with a prompt of 50 tokens unless another is given."""
+    usual: dict[str, Any] = {"model": "one", "name": "one", "file": "f", "context": context, "prompt": 50, "runs": 3}
+    made = usual | given
+    return candidate("", **made | {"id": f"{made['name']} {made['file']} {context} {made.get('engine', '')}"})
+
+
+def fits(one: Candidate, **asked: Any) -> dict[str, Fit]:
+    (choice,) = recommend([one], Query(machine="m", **asked)).choices
+    return {reason.what: reason.fit for reason in choice.reasons[:-1]}
+
+
+def test_of_several_measurements_of_a_file_the_nearest_counts_not_the_best() -> None:
+    short, long = at(512, decode=sure(90)), at(8192, decode=sure(20))
+    others = [at(512, model=f"other {i}", name=f"other {i}") for i in range(3)]
+    found = [short, long, *others]
+
+    def way(**asked: Any) -> list[str]:
+        return [choice.id for choice in recommend(found, Query(machine="m", **asked)).choices if choice.name == "one"]
+
+    assert way() == [short.id], "as most models were measured"
+    assert way(context=4096) == [long.id], "one with enough context before one without"
+    assert way(context=512) == [short.id]
+    assert way(context=8192, decode=50) == [], "the fast measurement is of another context"
+
+
+def test_files_and_engines_of_a_model_are_alternatives() -> None:
+    found = [
+        at(512, file="q8", decode=sure(5)),
+        at(512, file="q4", decode=sure(50)),
+        at(512, engine="e", decode=sure(70)),
+    ]
+    answer = recommend(found, Query(machine="m", decode=60))
+    assert [(choice.file, choice.engine) for choice in answer.choices] == [("f", "e")]
+
+
+def test_what_was_measured_at_less_than_is_asked_is_in_doubt() -> None:
+    one = at(512, prompt=50, memory=sure(1), ttft=sure(1))
+    assert fits(one, memory_bytes=2, context=512) == {"context": Fit.UNSURE, "memory": Fit.YES}
+    assert fits(one, memory_bytes=2, context=4096)["memory"] is Fit.UNSURE
+    assert fits(one, ttft_s=2, prompt=500)["ttft"] is Fit.UNSURE
+    assert fits(one, ttft_s=0.5, prompt=10)["ttft"] is Fit.UNSURE, "a shorter prompt begins sooner"
+    assert recommend([one], Query(machine="m", ttft_s=0.5, prompt=500)).refused == {"ttft": 1}
+
+
+def test_a_model_made_for_less_context_is_refused() -> None:
+    tokens = Cost(value=2048, low=2048, high=2048, text="2,048 tokens")
+    answer = recommend([at(8192, made_for=tokens)], Query(machine="m", context=4096))
+    assert (answer.choices, answer.refused) == ([], {"context": 1})
+
+
 def test_another_machine_does_not_count() -> None:
     assert recommend([candidate("other", machine="n")], Query(machine="m")).choices == []
 
 
 COSTS = st.none() | st.builds(lambda value, by: cost(value, value / by, value * by), st.floats(1, 9), st.floats(1, 3))
+SCORES: st.SearchStrategy[dict[str, Score]] = st.just({}) | st.builds(scored, st.floats(0, 1), st.sampled_from("ab"))
 CANDIDATES = st.lists(
     st.builds(
-        lambda number, **given: candidate(f"{number:03}", **given),
-        st.integers(0, 999), params=st.integers(0, 5), memory=COSTS, decode=COSTS,
-        basis=st.sampled_from(Basis), scores=st.just({}) | st.builds(scored, st.floats(0, 1), st.sampled_from("ab")),
+        lambda number, model, **given: candidate(f"{number:03}", model=model, name=model, **given),
+        st.integers(0, 999), st.sampled_from("abcdefgh"), params=st.integers(0, 5), memory=COSTS, decode=COSTS,
+        basis=st.sampled_from(Basis), context=st.sampled_from([0, 512, 2048]), file=st.sampled_from("xy"),
+        scores=SCORES,
     ),
     unique_by=lambda found: found.id, max_size=12,
 )  # fmt: skip

@@ -22,7 +22,8 @@ def test_a_device_and_a_task_get_ranked_models() -> None:
     assert result.exit_code == 0
     assert len(result.stdout.strip().splitlines()) == 5
     assert "Qwen2-1.5B" in result.stdout
-    assert "prompt of 50" in result.stderr
+    assert "prompt of 50, context of 512" in result.stderr
+    assert "random weights" in result.stdout, "which file"
     assert "need more than 4.00 GiB" in result.stderr
 
 

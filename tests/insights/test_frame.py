@@ -124,11 +124,13 @@ def test_scores_without_costs_have_a_row_of_their_own() -> None:
     assert row.scores["t"].comparable
 
 
-def test_of_two_runs_of_a_task_the_newest_counts() -> None:
+def test_of_two_runs_of_a_task_the_one_of_more_items_counts_then_the_newest() -> None:
     late = run("late", {"task": "t", "limit": 9}, kind=RunKind.EVAL, started_at="2025-02-01T00:00:00Z")
     early = run("early", {"task": "t"}, kind=RunKind.EVAL)
     (row,) = rows(dataset([late, early], {"late": series("acc", 1.0), "early": series("acc", 0.0)}))
     assert row.scores["t"].estimate.value == 1.0
+    (row,) = rows(dataset([late, early], {"late": series("acc", 1.0), "early": series("acc", 0.0, 0.0)}))
+    assert row.scores["t"].estimate.value == 0.0, "a try-out of a few items replaces nothing"
 
 
 def test_random_weights_have_no_scores() -> None:

@@ -197,15 +197,28 @@ def query(random_: random.Random, machine: str) -> Query:
     return Query(
         machine=machine, memory_bytes=maybe(1e8, 8e9), decode=maybe(1, 400), ttft_s=maybe(0.01, 3),
         subject=random_.choice(list(Subject)), most=random_.choice([3, 10, 200]),
+        context=random_.choice([None, 512, 2048, 8192]), prompt=random_.choice([None, 8, 50, 1000]),
     )  # fmt: skip
 
 
 def test_the_form_asks_what_it_says(browser: Any, found: list[Candidate]) -> None:
-    for name, value in (("memory", "4"), ("decode", "10"), ("ttft", "1"), ("subject", "commonsense")):
+    for name, value in (
+        ("memory", "4"),
+        ("decode", "10"),
+        ("ttft", "1"),
+        ("subject", "commonsense"),
+        ("context", "2048"),
+    ):
         type_into(browser, "chooser", name, value)
     named = browser.execute_script("return [...document.querySelectorAll('#answer > li > a')].map(a => a.textContent)")
-    asked = Query(machine=main_machine(found), memory_bytes=4 * 2**30, decode=10, ttft_s=1, subject=Subject.COMMONSENSE)
-    assert named == [choice.name for choice in recommend(found, asked).choices]
+    asked = Query(
+        machine=main_machine(found), memory_bytes=4 * 2**30, decode=10, ttft_s=1, subject=Subject.COMMONSENSE,
+        context=2048,
+    )  # fmt: skip
+    choices = recommend(found, asked).choices
+    assert named == [choice.name for choice in choices]
+    ways = browser.execute_script("return [...document.querySelectorAll('#answer .way')].map(w => w.textContent)")
+    assert ways == ["; ".join(filter(None, (c.file, c.engine, c.conditions))) for c in choices]
 
 
 def test_two_models_stand_side_by_side(browser: Any) -> None:

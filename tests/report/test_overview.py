@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from slm_atlas.insights.claims import CLAIMS, Data, Evidence, findings
 from slm_atlas.insights.frame import Dataset, rows
 from slm_atlas.report import overview
 
@@ -11,25 +10,23 @@ from .measured import REAL, Model, study
 
 def test_the_summary_does_not_rank_what_cannot_be_told_apart() -> None:
     data = study()
-    verdicts = findings(CLAIMS, Evidence(dataset=data), Data.MINE)
-    found = {fact.label: fact.value for fact in overview.summary(data, rows(data), verdicts)}
+    found = {fact.label: fact.value for fact in overview.summary(data, rows(data))}
     assert found["Runs"] == "29 (1 failed)"
     assert found["Fastest decode"].endswith(f"not told apart from {REAL.name}")
-    assert found["Claims of the paper"] == "24 no data, 2 undecided, 1 fails"
 
 
 def test_a_clear_lead_has_no_ties() -> None:
     data = study((REAL, Model("Large", 4_000_000_000, "other")))
-    facts = {fact.label: fact.value for fact in overview.summary(data, rows(data), [])}
+    facts = {fact.label: fact.value for fact in overview.summary(data, rows(data))}
     assert "not told apart" not in facts["Fastest decode"]
 
 
 def test_an_empty_store_has_no_summary() -> None:
-    assert overview.summary(Dataset({}, {}, [], {}), [], []) == []
+    assert overview.summary(Dataset({}, {}, [], {}), []) == []
 
 
 def test_where_and_when_it_was_measured() -> None:
-    facts = {fact.label: fact.value for fact in overview.summary(study(), rows(study()), [])}
+    facts = {fact.label: fact.value for fact in overview.summary(study(), rows(study()))}
     assert facts["Measured on"] == "Some CPU, 2 cores, 8.00 GiB"
     assert facts["When (UTC)"] == "2025-11-22"
 

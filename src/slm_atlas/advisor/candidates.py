@@ -18,27 +18,17 @@ from slm_atlas import units
 from slm_atlas.advisor.predict import CONTEXT, Like, Predicted, base, like, predict
 from slm_atlas.advisor.recommend import Basis, Candidate, Cost, Score, Subject
 from slm_atlas.catalog import models, paper
+from slm_atlas.insights.domains import DOMAINS
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
 from slm_atlas.insights.scores import Score as Scored
 from slm_atlas.stats import Estimate
 
 TASKS: dict[Subject, frozenset[str]] = {
-    Subject.COMMONSENSE: frozenset(
-        (
-            "smoke_commonsense",
-            "hellaswag",
-            "truthfulqa_mc2",
-            "winogrande",
-            "commonsense_qa",
-            "piqa",
-            "openbookqa",
-            "boolq",
-        )
-    ),
-    Subject.PROBLEM_SOLVING: frozenset(("arc_easy", "arc_challenge", "mmlu")),
-    Subject.MATHS: frozenset(("smoke_arithmetic", "gsm8k", "minerva_math")),
+    Subject.COMMONSENSE: frozenset(("smoke_commonsense", *DOMAINS["commonsense"])),
+    Subject.PROBLEM_SOLVING: frozenset(DOMAINS["problem solving"]),
+    Subject.MATHS: frozenset(("smoke_arithmetic", *DOMAINS["mathematics"])),
 }
-"""The tasks of each subject: the survey's section 2.3.2, and the bundled suite's."""
+"""The tasks of each subject: the survey's domains, and the bundled suite's."""
 
 _SURVEY = {
     Subject.COMMONSENSE: "commonsense",
@@ -104,6 +94,13 @@ def _measured(row: Row, scores: Mapping[str, dict[str, Score]]) -> Candidate:
         basis=Basis.MEASURED,
         params=row.params or 0,
         conditions=conditions(row.settings),
+        file=f"file {row.artifact[:8]}, {'random' if row.forged else 'real'} weights",
+        engine=engine_name(row.engine),
+        context=int(row.settings.get("context") or 0),
+        prompt=_prompt(row.settings),
+        depth=int(row.settings.get("depth") or 0),
+        runs=row.n_runs,
+        made_for=_made_for(row.model_id),
         memory=_cost(row.metrics.get("peak_rss_bytes"), units.format_bytes),
         decode=_cost(row.metrics.get("decode_tokens_per_s"), units.format_rate, " tok/s"),
         ttft=_cost(begin, units.format_seconds),
@@ -122,11 +119,34 @@ def _predicted(machine: str, found: Predicted, way: Like, scores: Mapping[str, d
         basis=Basis.PREDICTED,
         params=model.params,
         conditions=conditions(way.settings),
+        context=way.context,
+        prompt=_prompt(way.settings),
+        made_for=_made_for(model.id),
         memory=_cost(metrics.get("peak_rss_bytes"), units.format_bytes),
         decode=_cost(decode, units.format_rate, " tok/s"),
         ttft=_cost(metrics.get("prefill_s"), units.format_seconds),
         scores=scores.get(model.id, {}),
     )
+
+
+def engine_name(engine: str) -> str:
+    """An engine without what it was built for: `llama-cpp-python 0.3.36, llama.cpp 0.5.0-dev`."""
+    parts = engine.split(" | ")
+    return parts[1] if len(parts) > 2 else parts[0]
+
+
+def _prompt(settings: Mapping[str, Any]) -> int:
+    return int(settings.get("n_prompt") or PAPER_TOKENS)
+
+
+def _made_for(model_id: str | None) -> Cost | None:
+    tokens = _contexts().get(model_id or "")
+    return None if tokens is None else Cost(value=tokens, low=tokens, high=tokens, text=f"{tokens:,} tokens of context")
+
+
+@cache
+def _contexts() -> dict[str, int]:
+    return {model.id: model.architecture.context for model in models()}
 
 
 def _inverse(time: Estimate) -> Estimate:
@@ -140,7 +160,8 @@ def _cost(estimate: Estimate | None, shown: Callable[[float], str], unit: str = 
         return None
     low, high = estimate.low, estimate.high
     between = "no interval" if low is None or high is None else _between(shown(low), shown(high))
-    return Cost(value=estimate.value, low=low, high=high, text=f"{shown(estimate.value)}{unit} ({between})")
+    value, low, high = (None if end is None else float(f"{end:.6g}") for end in (estimate.value, low, high))
+    return Cost(value=value or 0.0, low=low, high=high, text=f"{shown(estimate.value)}{unit} ({between})")
 
 
 def _between(low: str, high: str) -> str:
@@ -162,9 +183,10 @@ def _scores(rows: Iterable[Row]) -> dict[str, dict[str, Score]]:
 
 
 def _own(row: Row) -> dict[str, Score]:
-    """The scores measured of a file, by subject."""
+    """The scores measured of a file, by subject; anything: the tasks of the subjects, or where there are none, all."""
     found = {}
-    for subject, tasks in ((Subject.ANY, frozenset(row.scores)), *TASKS.items()):
+    every = frozenset[str]().union(*TASKS.values()) & row.scores.keys()
+    for subject, tasks in ((Subject.ANY, every or frozenset(row.scores)), *TASKS.items()):
         asked = [row.scores[task] for task in sorted(tasks & row.scores.keys())]
         chosen = [score for score in asked if score.is_share]
         if chosen:

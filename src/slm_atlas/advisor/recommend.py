@@ -16,7 +16,7 @@ import msgspec
 MOST = 10
 """How many models an answer names when nothing else is asked."""
 
-CostName = Literal["memory", "decode", "ttft"]
+CostName = Literal["context", "memory", "decode", "ttft"]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,7 +82,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     id: str
     """No other candidate has it."""
     model: str
-    """The model; of several files of one, the best is named."""
+    """The model; of several files of one, and engines, the best is named."""
     name: str
     """The name shown."""
     machine: str
@@ -93,6 +93,20 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Parameters; 0: not told."""
     conditions: str = ""
     """How its costs were measured, or for which way of measuring they are predicted."""
+    file: str = ""
+    """Which file was measured: its weights and the beginning of its hash; empty: none was."""
+    engine: str = ""
+    """What ran it."""
+    context: int = 0
+    """Tokens of context that its costs are of."""
+    prompt: int = 0
+    """Tokens of the prompt that its costs are of."""
+    depth: int = 0
+    """Tokens that stood before the prompt."""
+    runs: int = 0
+    """Runs behind its costs."""
+    made_for: Cost | None = None
+    """The longest context it is made for; None: not known."""
     memory: Cost | None = None
     """Bytes the process needs; None: not known."""
     decode: Cost | None = None
@@ -116,6 +130,10 @@ class Query(Struct, frozen=True, kw_only=True):
     """Longest time until an answer begins."""
     subject: Subject = Subject.ANY
     """What it is to be good at."""
+    context: int | None = None
+    """Tokens of context that are needed; None: as most models were measured."""
+    prompt: int | None = None
+    """Tokens of the prompt; None: as most models were measured."""
     most: int = MOST
     """How many models to name."""
 
@@ -124,7 +142,7 @@ class Reason(Struct, frozen=True, kw_only=True):
     """One thing asked, and how a candidate stands to it."""
 
     what: str
-    """`memory`, `decode`, `ttft`, or `score`."""
+    """`context`, `memory`, `decode`, `ttft`, or `score`."""
     fit: Fit
     """How it stands."""
     text: str
@@ -142,6 +160,10 @@ class Choice(Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Where its costs come from."""
     conditions: str
     """How its costs were measured."""
+    file: str
+    """Which file was measured."""
+    engine: str
+    """What ran it."""
     fit: Fit
     """Whether all limits are kept for certain."""
     reasons: list[Reason]
@@ -168,10 +190,11 @@ def recommend(candidates: Iterable[Candidate], query: Query) -> Answer:
     """The models for a device and a task, the best first.
 
     Those that keep every limit for certain stand before those that may; then measured before predicted; then, on the
-    scale that scores most of them, the higher score, and those without one after; then the larger model. Of several
-    files of a model the first is named.
+    scale that scores most of them, the higher score, and those without one after; then the larger model. A file that
+    was measured in several ways counts as in the one that fits what is asked; of several files of a model, and engines,
+    which one can choose among, the first is named.
     """
-    asked = [candidate for candidate in candidates if candidate.machine == query.machine]
+    asked = fitting([candidate for candidate in candidates if candidate.machine == query.machine], query)
     judged = [(candidate, reasons(candidate, query)) for candidate in asked]
     suited = [(candidate, found) for candidate, found in judged if overall(found) is not Fit.NO]
     scale = common_scale([candidate for candidate, _ in suited], query.subject)
@@ -188,16 +211,53 @@ def recommend(candidates: Iterable[Candidate], query: Query) -> Answer:
     )
 
 
+def fitting(candidates: Sequence[Candidate], query: Query) -> list[Candidate]:
+    """Of each file in each engine the measurement that fits what is asked, whatever came of it.
+
+    That is one with enough context before one without, then the nearest context, prompt and depth, then the most runs.
+    What is not asked is as most models were measured, so that they are compared alike.
+    """
+    context, prompt = usual(candidates)
+    context, prompt = query.context or context, query.prompt or prompt
+    nearest: dict[tuple[str, str, str, str], tuple[tuple[bool, int, int, int, int, str], Candidate]] = {}
+    for one in candidates:
+        gap = abs(one.context - context), abs(one.prompt - prompt)
+        rank = (one.context < context, *gap, one.depth, -one.runs, one.id)
+        key = (one.model, one.name, one.file, one.engine)
+        if key not in nearest or rank < nearest[key][0]:
+            nearest[key] = (rank, one)
+    return [one for _, one in nearest.values()]
+
+
+def usual(candidates: Iterable[Candidate]) -> tuple[int, int]:
+    """The context and prompt that most models were measured at; the least among equals, 0 where there are none."""
+    seen = {(one.model, one.context, one.prompt) for one in candidates if one.basis is Basis.MEASURED}
+    counted = Counter((context, prompt) for _, context, prompt in seen)
+    return min(counted, key=lambda way: (-counted[way], *way), default=(0, 0))
+
+
 def reasons(candidate: Candidate, query: Query) -> list[Reason]:
     """How a candidate stands to each limit."""
     found = []
+    if query.context is not None:
+        found.append(_reason("context", candidate.made_for, least=query.context))
     if query.memory_bytes is not None:
-        found.append(_reason("memory", candidate.memory, most=query.memory_bytes))
+        memory = _reason("memory", candidate.memory, most=query.memory_bytes)
+        found.append(_at(memory, candidate.context, query.context))
     if query.decode is not None:
         found.append(_reason("decode", candidate.decode, least=query.decode))
     if query.ttft_s is not None:
-        found.append(_reason("ttft", candidate.ttft, most=query.ttft_s))
+        ttft = _reason("ttft", candidate.ttft, most=query.ttft_s)
+        found.append(_at(ttft, candidate.prompt, query.prompt))
     return found
+
+
+def _at(reason: Reason, measured: int, asked: int | None) -> Reason:
+    """A cost that grows: it may be too much for more than was measured, and enough for less."""
+    if asked is None or asked == measured:
+        return reason
+    doubtful = Fit.YES if asked > measured else Fit.NO
+    return Reason(what=reason.what, fit=Fit.UNSURE, text=reason.text) if reason.fit is doubtful else reason
 
 
 def overall(found: Sequence[Reason]) -> Fit:
@@ -253,6 +313,8 @@ def _choice(candidate: Candidate, found: list[Reason], scale: str, subject: Subj
         name=candidate.name,
         basis=candidate.basis,
         conditions=candidate.conditions,
+        file=candidate.file,
+        engine=candidate.engine,
         fit=overall(found),
         reasons=why,
     )

@@ -198,10 +198,12 @@ def _print_claim(found: Sequence[Finding]) -> None:
 
 
 def _fields(finding: Finding) -> dict[str, object]:
+    from slm_atlas.insights.claims import counted
+
     fields: dict[str, object] = {"why": finding.reason}
     fields |= {part.what: f"{part.shown}, claimed {part.asked}; {part.tested.effect.method}" for part in finding.parts}
     if finding.n:
-        fields["n"] = f"{finding.n} {finding.unit}"
+        fields["n"] = counted(finding.n, finding.unit)
     if finding.lacking:
         fields["needs"] = finding.lacking
     if finding.wording and finding.wording != finding.claim.doubt:
@@ -210,9 +212,12 @@ def _fields(finding: Finding) -> dict[str, object]:
 
 
 def _print_insight(insight: Insight, answers: dict[Data, Answer]) -> None:
+    from slm_atlas.insights.claims import counted
+
     print_fields(insight.id, {"question": insight.question, "method": insight.method})
     for data, answer in answers.items():
-        more = {"n": answer.n or None, "needs": answer.lacking, "caveats": " ".join(answer.caveats) or None}
+        n = counted(answer.n, answer.unit) if answer.n else None
+        more = {"n": n, "needs": answer.lacking, "caveats": " ".join(answer.caveats) or None}
         print_fields(data, {"answer": answer.text} | {name: value for name, value in more.items() if value is not None})
         if answer.lines:
             print_table(answer.columns, answer.lines)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from slm_atlas import stats
 from slm_atlas.errors import Outcome
-from slm_atlas.insights.frame import Dataset, precision
+from slm_atlas.insights.frame import Dataset, by_weight, precision
 from slm_atlas.insights.scores import Score, score
 from slm_atlas.stats import Comparison
 from slm_atlas.store.records import Run, RunKind
@@ -18,7 +18,7 @@ class Answered(NamedTuple):
     """A task as one model answered it."""
 
     run: Run
-    """The newest run of the task that ended well."""
+    """The run of the task that counts (`frame.by_weight`)."""
     score: Score
     """Its score."""
     values: dict[str, float]
@@ -50,7 +50,7 @@ class Model(NamedTuple):
 def models(dataset: Dataset) -> list[Model]:
     """The models that were evaluated, the smallest first, of one size as they were run; none of random weights."""
     found: dict[tuple[str, str, str], dict[str, Answered]] = defaultdict(dict)
-    for run in sorted(dataset.runs, key=lambda run: run.started_at):
+    for run in by_weight(dataset.runs, dataset.samples):
         if run.kind is not RunKind.EVAL or run.outcome is not Outcome.OK or dataset.artifacts[run.artifact].forged:
             continue
         samples = dataset.samples.get(run.key, [])

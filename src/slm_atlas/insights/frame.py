@@ -104,7 +104,7 @@ class Row(Struct, frozen=True):
     metrics: dict[str, Estimate]
     """Estimates by metric, in the unit the name ends with. A metric no run gave is absent, never zero."""
     scores: dict[str, Score]
-    """Scores by task; of several runs of a task the newest counts. Empty for random weights."""
+    """Scores by task, of several runs as `by_weight` has them. Empty for random weights."""
     failures: tuple[Failure, ...]
     """The runs that gave no number."""
     stop: Stop | None = None
@@ -161,8 +161,9 @@ def rows(dataset: Dataset) -> list[Row]:
     return sorted(found, key=_order)
 
 
-def _order(row: Row) -> tuple[int, str, str, str, str, int]:
-    return (row.params or 0, row.name, row.quantization, row.compute or "", row.host, row.n_runs)
+def _order(row: Row) -> tuple[int, str, str, str, str, tuple[int, ...], int]:
+    how = tuple(int(row.settings.get(name) or 0) for name in ("context", "depth", "n_prompt", "n_gen"))
+    return (row.params or 0, row.name, row.quantization, row.compute or "", row.host, how, row.n_runs)
 
 
 _Costs = dict[tuple[str, str, str, bytes], list[Run]]
@@ -293,9 +294,17 @@ def _estimates(summaries: Sequence[Mapping[str, float]]) -> dict[str, Estimate]:
     return {metric: stats.median_estimate(found) for metric, found in values.items()}
 
 
+def by_weight(runs: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> list[Run]:
+    """Capability runs, the one that counts for its task last: that of the most items, the newest among equals.
+
+    A try-out of a few items does not replace a whole evaluation that was made before.
+    """
+    return sorted(runs, key=lambda run: (len(samples.get(run.key, ())), run.started_at))
+
+
 def _scores(runs: Iterable[Run], samples: Mapping[str, Sequence[Sample]]) -> dict[str, Score]:
     scores: dict[str, Score] = {}
-    for run in sorted(runs, key=lambda run: run.started_at):
+    for run in by_weight(runs, samples):
         found = score(run, samples.get(run.key, [])) if run.outcome is Outcome.OK else None
         if found is not None:
             scores[found.task] = found

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import textwrap
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import msgspec
 from slm_atlas import units
 from slm_atlas.insights import trends
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
-from slm_atlas.report import charts
+from slm_atlas.report import charts, settings
 from slm_atlas.stats import Estimate
 
 MEMORY_PARTS = {
@@ -162,18 +162,30 @@ class Labelled(Protocol):
 def labels(rows: Sequence[Labelled]) -> list[str]:
     """A name for each row that no other row has, with as little beside the model's name as tells them apart."""
     names = [row.name for row in rows]
-    apart = (
+    apart: tuple[list[str], ...] = (
         [row.quantization for row in rows],
         ["forged" if row.forged else "real" for row in rows],
-        [" ".join(f"{name}={value}" for name, value in _how(row).items()) for row in rows],
+        [],
         [row.host[:8] for row in rows],
         [f"{row.engine} {row.artifact[:8]}" for row in rows],
     )
     for additions in apart:
         count = Counter(names)
-        both = zip(names, additions, strict=True)
+        both = zip(names, additions or _differing(names, rows), strict=True)
         names = [f"{name} {more}".strip() if count[name] > 1 else name for name, more in both]
     return names
+
+
+def _differing(names: Sequence[str], rows: Sequence[Labelled]) -> list[str]:
+    """The settings of each row that tell it from others so named."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(names):
+        groups[name].append(place)
+    found = [""] * len(rows)
+    for places in groups.values():
+        for place, text in zip(places, settings.apart([_how(rows[each]) for each in places]), strict=True):
+            found[place] = text
+    return found
 
 
 def _how(row: Labelled) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, Row, summarise
 from slm_atlas.report.anatomy import Share, drawing, shares
 from slm_atlas.report.model_table import anchor, openness
-from slm_atlas.report.tables import NOT_MEASURED, Table, cost_table, score_table, settings_text
+from slm_atlas.report.settings import settings_text
+from slm_atlas.report.tables import NOT_MEASURED, Table, cost_table, score_table
 from slm_atlas.store.records import Run, RunKind
 from slm_atlas.store.stops import shape
 
@@ -50,6 +51,15 @@ class Arm(NamedTuple):
     """Machine and engine."""
     runs: Sequence[RunLine]
     """Its runs, in the order they were made."""
+
+    @property
+    def n_runs(self) -> int:
+        """How many."""
+        return len(self.runs)
+
+
+def _title(arm: Arm) -> tuple[str, str]:
+    return arm.title, arm.where
 
 
 class Entry(NamedTuple):
@@ -110,7 +120,7 @@ def _entry(
     dataset: Dataset, name: str, model: Model | None, rows: Sequence[Row], predicted: Sequence[Candidate], arms: _Arms
 ) -> Entry:
     files = {(row.artifact, row.host) for row in rows}
-    own = [_arm(dataset, key, runs) for key, runs in arms.items() if key[:2] in files]
+    own = sorted((_arm(dataset, key, runs) for key, runs in arms.items() if key[:2] in files), key=_title)
     arch = None if model is None else model.architecture
     return Entry(
         anchor=anchor(name),
@@ -182,7 +192,8 @@ def _arm(dataset: Dataset, key: tuple[str, str, str, str], found: Sequence[Run])
     artifact, host, engine, settings = key
     file = dataset.artifacts[artifact]
     title = f"{file.name} {file.quantization}, {settings or 'tasks'}"
-    where = f"{dataset.hosts[host].cpu} (machine {host}); {engine}; file {artifact[:12]}"
+    build = engine.partition(" | CPU")[0]  # which instructions it was built for stands at the machine
+    where = f"{dataset.hosts[host].cpu} (machine {host}); {build}; file {artifact[:12]}"
     return Arm(title, where, [_run(run, dataset) for run in found])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from slm_atlas import units
-from slm_atlas.insights.claims import Finding
+from slm_atlas.insights.claims import counted
+from slm_atlas.insights.domains import domains
 from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.report.figures import labels
 from slm_atlas.report.tables import Format, failed_runs, interval
@@ -35,13 +35,12 @@ class Headline(NamedTuple):
     """What it costs and can do."""
 
 
-def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) -> list[Fact]:
+def summary(dataset: Dataset, rows: Sequence[Row]) -> list[Fact]:
     """The report in a few lines."""
     if not dataset.runs:
         return []
     files = {run.artifact: dataset.artifacts[run.artifact].forged for run in dataset.runs}
     failed = len(failed_runs(dataset))
-    verdicts = Counter(str(finding.verdict) for finding in findings)
     facts = [
         Fact("Measured on", "; ".join(_machines(dataset))),
         Fact("When (UTC)", _when(dataset)),
@@ -50,16 +49,21 @@ def summary(dataset: Dataset, rows: Sequence[Row], findings: Iterable[Finding]) 
         _best("Fastest prefill", rows, "prefill_tokens_per_s", _tokens_per_s, most=True),
         _best("Fastest decode", rows, "decode_tokens_per_s", _tokens_per_s, most=True),
         _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
-        Fact("Claims of the paper", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())),
     ]
     return [fact for fact in facts if fact is not None]
 
 
 def headlines(rows: Sequence[Row]) -> list[Headline]:
     """The real models in a line each, the most measured first; there may be more of them."""
-    real = [(row, label) for row, label in zip(rows, labels(rows), strict=True) if not row.forged]
-    real.sort(key=lambda pair: (-len(pair[0].scores), -pair[0].n_runs))
-    return [Headline(label, "; ".join(_told(row))) for row, label in real[:HEADLINES]]
+    real = [row for row in rows if not row.forged]
+    real.sort(key=lambda row: (-_items(row), -row.n_runs))
+    files = list({row.artifact: row for row in reversed(real)}.values())[::-1]
+    return [Headline(label, "; ".join(_told(row))) for row, label in zip(files, labels(files), strict=True)][:HEADLINES]
+
+
+def _items(row: Row) -> int:
+    """How many items it answered."""
+    return sum(score.estimate.n for score in row.scores.values())
 
 
 def _told(row: Row) -> list[str]:
@@ -70,7 +74,17 @@ def _told(row: Row) -> list[str]:
         if f"{phase}_tokens_per_s" in metrics
     ]
     told += [units.format_bytes(metrics["peak_rss_bytes"].value)] if "peak_rss_bytes" in metrics else []
-    return told + [f"{task.replace('_', ' ')} {score.estimate.value:.0%}" for task, score in sorted(row.scores.items())]
+    return told + _scored(row)
+
+
+def _scored(row: Row) -> list[str]:
+    """Scores by the survey's domains, and of tasks that are in none as they are; with no domain, all tasks."""
+    found = domains(row.scores)
+    inside = {task for domain in found for task in domain.tasks}
+    whole = [f"{each.name} {each.estimate.value:.0%} ({counted(len(each.tasks), 'tasks')})" for each in found]
+    others = [(task, score) for task, score in sorted(row.scores.items()) if task not in inside and score.is_share]
+    few = [(task, score) for task, score in others if not found or not score.comparable]
+    return whole + [f"{task.replace('_', ' ')} {score.estimate.value:.0%}" for task, score in few]
 
 
 def _machines(dataset: Dataset) -> list[str]:

@@ -18,9 +18,9 @@ from slm_atlas.advisor.candidates import candidates, main_machine
 from slm_atlas.advisor.recommend import Candidate
 from slm_atlas.errors import UserError
 from slm_atlas.insights import frame
-from slm_atlas.insights.claims import Data, Evidence, Finding, Verdict, all_claims, findings
+from slm_atlas.insights.claims import Evidence, counted
 from slm_atlas.insights.frame import Dataset
-from slm_atlas.report import model_table, overview, tables
+from slm_atlas.report import claims, model_table, overview, tables
 from slm_atlas.report.contexts import context_table
 from slm_atlas.report.entities import listings
 from slm_atlas.report.figures import Figure
@@ -49,12 +49,15 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         UserError: the folder cannot be written.
     """
     material = Material(lambda: dataset)
+    found = claims.evidences(Evidence(dataset=dataset, rows=material.rows))
+    asked = claims.insights(found)
     drawn, survey = all_of(Group.STORE, material), all_of(Group.SURVEY, material)
-    page = _render(material, drawn, survey, title)
+    drawn_too = [figure for each in asked for figure in each.figures]
+    page = _render(material, [drawn, survey, drawn_too], claims.claims(found), asked, title)
     try:
-        for figure in (*drawn, *survey):
+        for figure in (*drawn, *survey, *drawn_too):
             write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
-        for figure in drawn:  # of the survey's, `slm figure` writes pictures: they take seconds
+        for figure in (*drawn, *drawn_too):  # of the survey's, `slm figure` writes pictures: they take seconds
             svg = picture(figure, Form.SVG)
             write(folder / "figures" / f"{figure.name}.svg", svg)
             write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(svg.decode(), scale=PNG_SCALE))
@@ -78,43 +81,46 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
     return page
 
 
-def _render(material: Material, drawn: list[Figure], survey: list[Figure], title: str) -> str:
+def _render(
+    material: Material,
+    figures: list[list[Figure]],
+    told: list[claims.Told],
+    asked: list[claims.Asked],
+    title: str,
+) -> str:
+    """The page; figures are one's own, the survey's, and those of the insights."""
     dataset, rows = material.dataset, material.rows
+    drawn, survey, _ = figures
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    found, choosable = _findings(dataset, rows), candidates(rows)
+    pages.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": True}
+    choosable = candidates(rows)
     return pages.get_template("index.html").render(
         title=title,
         places=_places(dataset, drawn),
-        facts=overview.summary(dataset, rows, found),
+        facts=overview.summary(dataset, rows),
         headlines=overview.headlines(rows),
         more_tables=_more_tables(material),
-        findings=found,
-        silent=[finding for finding in found if finding.lacking is not None],
+        claims=told,
+        tallies=claims.tallies(told),
+        insights=asked,
+        counted=counted,
         **_models(dataset, rows, choosable),
         figures=drawn,
         survey=survey,
-        packed={figure.name: packed(figure) for figure in (*drawn, *survey)},
+        packed={figure.name: packed(figure) for group in figures for figure in group},
         entities=listings(),
         failed=tables.failed_runs(dataset),
         machines=tables.machines(dataset),
         origins=tables.origins(dataset),
         smoke=any(not score.comparable for row in rows for score in row.scores.values()),
         level=f"{stats.LEVEL:.0%}",
-        interval=tables.interval,
-        two_digits="{:.2f}".format,
     )
 
 
 def _more_tables(material: Material) -> list[tables.Table]:
     found = (*score_tables(material.able), context_table(material.rows), tables.time_table(material.profiles))
     return [table for table in found if table.lines]
-
-
-def _findings(dataset: Dataset, rows: list[frame.Row]) -> list[Finding]:
-    """The claims on these measurements; those that they do not speak to stand last."""
-    found = findings(all_claims(), Evidence(dataset=dataset, rows=rows), Data.MINE)
-    return sorted(found, key=lambda finding: finding.verdict is Verdict.NO_DATA)
 
 
 def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate]) -> dict[str, Any]:
@@ -124,7 +130,7 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
     filters = (("licence", "Licence"), ("year", "Released in"), ("data", "Training data"))
     values = {key: sorted({line.facts[key] for line in lines} - {""}) for key, _ in filters}
     return {
-        "candidates": msgspec.to_builtins(choosable),
+        **_choosable(choosable),
         "machine": main_machine(choosable),
         "hosts": {id_: f"{dataset.hosts[id_].cpu}, {dataset.hosts[id_].cores} cores ({id_[:6]})" for id_ in used},
         "columns": model_table.COLUMNS,
@@ -135,9 +141,23 @@ def _models(dataset: Dataset, rows: list[frame.Row], choosable: list[Candidate])
     }
 
 
+def _choosable(found: list[Candidate]) -> dict[str, Any]:
+    """What the chooser chooses among: scores stand once a model, and with a file only where they are its own."""
+    scores: dict[str, Any] = {}
+    told = []
+    for each in found:
+        plain = msgspec.to_builtins(each)
+        if each.scores and scores.setdefault(each.model, plain["scores"]) == plain["scores"]:
+            del plain["scores"]
+        elif not each.scores:
+            plain["scores"] = {}
+        told.append(plain)
+    return {"candidates": told, "scores": scores}
+
+
 def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     """The parts of the page that its head leads to."""
     found = [("choose", "Choose"), ("models", "Models"), *((figure.name, "Figures") for figure in drawn[:1])]
     found.append(("survey", "The survey’s figures"))
-    found += [("claims", "Claims"), ("data", "Data sets")]
+    found += [("claims", "Claims"), ("insights", "Insights"), ("data", "Data sets")]
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]

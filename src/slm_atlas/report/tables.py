@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from slm_atlas import units
 from slm_atlas.errors import Outcome
 from slm_atlas.insights.frame import Dataset, Row, failure
 from slm_atlas.insights.profiles import Breakdown, Profile
 from slm_atlas.report.figures import labels
+from slm_atlas.report.settings import settings_text
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Artifact, Host, Run, RunKind
 from slm_atlas.store.stops import shape
@@ -18,8 +21,6 @@ Format = Callable[[float], str]
 
 NOT_MEASURED = "–"
 """What stands where there is no number; never a zero."""
-
-_SETTING_NAMES = {"n_prompt": "prompt", "n_gen": "generate", "kv_type": "KV type", "micro_batch": "micro-batch"}
 
 
 class Cell(NamedTuple):
@@ -245,19 +246,6 @@ def interval(estimate: Estimate, shown: Format) -> str:
     return f"{'no spread' if estimate.low == estimate.high else 'within rounding'}, n = {estimate.n}"
 
 
-def settings_text(settings: Mapping[str, Any]) -> str:
-    """Settings on one line.
-
-    >>> settings_text({"n_prompt": 50, "threads": 2, "mmap": True})
-    'prompt 50, threads 2, mmap'
-    """
-    shown = {_SETTING_NAMES.get(name, name.replace("_", " ")): value for name, value in settings.items()}
-    parts = (
-        name if value is True else f"{name} {value}" for name, value in shown.items() if value not in (None, False)
-    )
-    return ", ".join(parts)
-
-
 def machines(dataset: Dataset) -> list[Machine]:
     """The machines anything was run on."""
     by_host = {host: [run for run in dataset.runs if run.host == id_] for id_, host in dataset.hosts.items()}
@@ -268,7 +256,8 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
     costs = [run for run in runs if run.kind is not RunKind.EVAL]
     started = sorted(run.started_at for run in runs)
     took = units.format_seconds(sum(run.elapsed_s for run in runs))
-    noise = [f"{dataset.artifacts[run.artifact].name}, {_what(run)}: {note}" for run in runs for note in _noise(run)]
+    noise = _together([(f"{dataset.artifacts[run.artifact].name}, {_what(run)}", note) for run in runs
+                       for note in _noise(run)])  # fmt: skip
     return Machine(
         host=host,
         memory=units.format_bytes(host.memory_bytes) if host.memory_bytes else "an unknown amount",
@@ -277,6 +266,21 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
         ran=f"{len(runs)} runs in {took}, {_minute(started[0])} to {_minute(started[-1])} UTC",
         noise=noise,
     )
+
+
+def _together(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """What runs noticed: what differs in its numbers alone is told once, of the run named, with how many more said so.
+
+    >>> _together([("a, run 1", "The load is 3.1."), ("b, run 2", "The load is 2.9.")])
+    ['a, run 1: The load is 3.1. (1 more alike)']
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for run, note in notes:
+        alike[_NUMBER.sub("#", note)].append(f"{run}: {note}")
+    return [found[0] + (f" ({len(found) - 1:,} more alike)" if found[1:] else "") for found in alike.values()]
+
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def _noise(run: Run) -> list[str]:

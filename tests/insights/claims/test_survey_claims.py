@@ -6,7 +6,6 @@ import math
 from functools import cache
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -20,7 +19,7 @@ from slm_atlas.insights.claims.evidence import EMPTY, releases
 from slm_atlas.insights.claims.hardware import phone_tokens
 from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.store.profiles import PHASES, Node, Observed, to_samples
-from slm_atlas.store.records import Artifact, Run, RunKind, Sample
+from slm_atlas.store.records import Artifact, Run, RunKind
 
 IDS = [
     "A1",
@@ -242,21 +241,13 @@ def test_b1_and_b2_are_tested_on_profiles() -> None:
     assert found((0.1, 0.3), models=2)["B1"] is Verdict.UNDECIDED
 
 
-def test_i1_pairs_a_task_with_and_without_examples() -> None:
-    runs, samples, files = [], {}, {}
-    for i in range(6):
-        real = msgspec.structs.replace(artifact(str(i), "smollm-135m"), forged=False)
-        files[str(i)] = real
-        for shots, right in ((0, 10), (5, 14 + i % 3)):
-            settings = {"task": f"arc@{shots}", "lm_eval_task": "arc_challenge", "shots": shots, "metric": "acc"}
-            run = ended(RunKind.EVAL, f"{i} {shots}", str(i), settings)
-            runs.append(run)
-            samples[run.key] = [Sample(metric="acc", index=k, value=float(k < right), item=str(k)) for k in range(20)]
-    evidence = Evidence(dataset=Dataset(files, {}, runs, samples), rows=[])
-    found = {finding.claim.id: finding for finding in findings(CLAIMS, evidence, Data.MINE)}["I1"]
-    assert (found.verdict, found.n) == (Verdict.HOLDS, 6)
-    assert found.effect is not None
-    assert found.effect.value == pytest.approx(0.25)
+def test_q2_names_the_rival_whatever_its_format_and_breaks_on_none() -> None:
+    times = {"F16": 1.0, "Q8_0": 1.9, "Q6_K": 1.5, "Q5_K_M": 1.6, "Q3_K_M": 1.7, "Q4_K_M": 2.5}
+    faster = times | {"Q4_0": 4.0, "IQ4_XS": 2.0}
+    assert "than Q8_0" in on(formats({name: (1.0, gain) for name, gain in times.items()}))["Q2"].reason
+    found = on(formats({name: (1.0, gain) for name, gain in faster.items()}))["Q2"]
+    assert "60% more a token than Q4_0" in found.reason
+    assert "IQ4_XS" not in found.reason, "bits a weight are not known"
 
 
 def test_h1_needs_two_machines_and_compares_their_factors() -> None:

@@ -11,7 +11,7 @@ from slm_atlas import stats
 from slm_atlas.anatomy import Estimate as Costs
 from slm_atlas.catalog import Model
 from slm_atlas.catalog.architecture import AttentionKind
-from slm_atlas.insights.analyses.insight import Answer, Insight
+from slm_atlas.insights.analyses.insight import Answer, Insight, Mark, mark
 from slm_atlas.insights.claims import Data, Evidence, Release, written
 from slm_atlas.insights.claims.shapes import costs
 
@@ -79,46 +79,55 @@ def _shown(table: dict[tuple[str, int], stats.Estimate]) -> tuple[tuple[str, ...
     return tuple((cost, *(written(table[cost, context], "{:.2f}") for context in CONTEXTS)) for cost in COSTS)
 
 
+def _marks(table: dict[tuple[str, int], stats.Estimate]) -> tuple[Mark, ...]:
+    return tuple(mark(f"Context of {context:,}", cost, table[cost, context]) for context in CONTEXTS for cost in COSTS)
+
+
+def _answer(text: str, found: Sequence[Release], table: dict[tuple[str, int], stats.Estimate], caveat: str) -> Answer:
+    return Answer(
+        text=text, columns=COLUMNS, lines=_shown(table), marks=_marks(table), n=len(found), unit="releases",
+        caveats=(ONE_A_RELEASE, caveat),
+    )  # fmt: skip
+
+
 COLUMNS = ("cost", *(f"times as much at {context:,}" for context in CONTEXTS))
 
 
 def _vocabulary(evidence: Evidence) -> Answer:
     found = _chosen(evidence, lambda model: model.architecture.vocab > LARGE)
     table = _table(found, with_vocabulary)
+    memory, read = (written(table[cost, CONTEXTS[0]], "{:.2f}") for cost in ("all memory", "bytes read a token"))
     text = (
-        f"A vocabulary above {LARGE:,} costs the median release {written(table['all memory', CONTEXTS[0]], '{:.2f}')} "
-        f"times "
-        f"the memory and {written(table['bytes read a token', CONTEXTS[0]], '{:.2f}')} times the bytes a token of the "
-        f"same "
-        f"model with {SMALL:,} entries."
+        f"With a vocabulary above {LARGE:,} the median release needs {memory} times the memory of the same model with "
+        f"{SMALL:,} entries, and reads {read} times the bytes a token (at {CONTEXTS[0]:,} tokens)."
     )
-    caveats = (ONE_A_RELEASE, "A larger vocabulary also writes a text in fewer tokens, which is not counted.")
-    return Answer(text=text, columns=COLUMNS, lines=_shown(table), n=len(found), caveats=caveats)
+    return _answer(text, found, table, "A larger vocabulary also writes a text in fewer tokens, which is not counted.")
 
 
 def _sharing(evidence: Evidence) -> Answer:
     shared = (AttentionKind.GQA, AttentionKind.MQA)
     found = _chosen(evidence, lambda model: model.architecture.attention_kind in shared)
     table = _table(found, with_all_heads)
-    told = [f"{written(table['all memory', context], '{:.2f}')} at {context:,}" for context in CONTEXTS]
-    text = f"The median release that shares keys and values needs, of the memory without: {' and '.join(told)}."
-    caveats = (ONE_A_RELEASE, "The model with all heads is larger, too: its projections of keys and values are.")
-    return Answer(text=text, columns=COLUMNS, lines=_shown(table), n=len(found), caveats=caveats)
+    told = [f"{written(table['all memory', context], '{:.2f}')} at {context:,} tokens" for context in CONTEXTS]
+    text = f"The median release that shares keys and values needs {' and '.join(told)} of the memory it would without."
+    return _answer(text, found, table, "The model with all heads has larger projections of keys and values, too.")
 
 
 VOCABULARY = Insight(
     id="vocabulary",
     question="What does a large vocabulary cost?",
     method=f"Each catalogued model above {LARGE:,} entries beside the same with {SMALL:,}; the median over releases, "
-    f"with the "
-    "interval between order statistics.",
+    "with the interval between order statistics.",
     answers={Data.CATALOGUE: _vocabulary},
+    axis=f"Times as much as with {SMALL:,} entries",
+    reference=1.0,
 )
 SHARING = Insight(
     id="gqa",
     question="What does sharing keys and values buy, at 2k and at 32k tokens?",
     method="Each catalogued model with grouped- or multi-query attention beside the same with as many key-value heads "
-    "as "
-    "heads; the median over releases, with the interval between order statistics.",
+    "as heads; the median over releases, with the interval between order statistics.",
     answers={Data.CATALOGUE: _sharing},
+    axis="Times as much as with all key-value heads",
+    reference=1.0,
 )

@@ -4,47 +4,69 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from slm_atlas import stats
 from slm_atlas.catalog import Model
-from slm_atlas.insights.analyses.insight import Answer, Insight
+from slm_atlas.insights.analyses.insight import Answer, Insight, mark
 from slm_atlas.insights.claims import Data, Evidence, written
 from slm_atlas.insights.claims.latency import FAMILIES, MEASURE, MIN_SHAPES, PHASES
 from slm_atlas.insights.claims.shapes import SHAPE, figure_points, measured_points, predictors
 from slm_atlas.insights.trends import Point
+from slm_atlas.stats import Estimate
 
 Known = Mapping[str, Sequence[tuple[Point, Model]]]
 
 
-def _answer(found: Known) -> Answer:
+class Fitted(NamedTuple):
+    """What the shape says of a phase."""
+
+    effects: dict[str, Estimate]
+    """By predictor: by how much time changes for a standard deviation of it, as a share."""
+    alone: Estimate
+    """R² of models left out, by size alone."""
+    whole: Estimate
+    """The same, with the shape."""
+
+
+def _fit(pairs: Sequence[tuple[Point, Model]]) -> Fitted:
     """Least squares of log cost on log parameters and the shape, in units of each predictor's standard deviation."""
-    lines: list[tuple[str, ...]] = []
+    models, logs = [model for _, model in pairs], [math.log(point.value) for point, _ in pairs]
+    columns = {name: _standard(values) for name, values in predictors(models).items()}
+    fit = stats.regress(columns, logs)
+    alone = stats.regress({name: of for name, of in columns.items() if name not in SHAPE}, logs)
+    return Fitted({name: _as_share(of) for name, of in fit.coefficients.items()}, alone.left_out, fit.left_out)
+
+
+def _as_share(change: Estimate) -> Estimate:
+    """A change of a logarithm as a share of what it changes."""
+    low, high = (None if end is None else math.expm1(end) for end in (change.low, change.high))
+    return msgspec.structs.replace(change, value=math.expm1(change.value), low=low, high=high)
+
+
+def _answer(found: Known) -> Answer:
+    fits = {phase: _fit(pairs) for phase, pairs in found.items()}
     told = []
-    for phase, pairs in found.items():
-        models, logs = [model for _, model in pairs], [math.log(point.value) for point, _ in pairs]
-        columns = {name: _standard(values) for name, values in predictors(models).items()}
-        fit = stats.regress(columns, logs)
-        lines += [
-            (phase, name, written(of, "{:+.0%}"), "yes" if _clear(of) else "") for name, of in fit.coefficients.items()
-        ]
-        alone = stats.regress({name: of for name, of in columns.items() if name not in SHAPE}, logs)
-        lines.append(
-            (
-                phase,
-                "left-out R² of size alone, and with the shape",
-                f"{alone.left_out.value:.2f}, {written(fit.left_out, '{:.2f}')}",
-                "",
-            )
-        )
-        clear = {name: of for name, of in fit.coefficients.items() if name in SHAPE and _clear(of)}
+    for phase, fit in fits.items():
+        clear = {name: of for name, of in fit.effects.items() if name in SHAPE and _clear(of)}
         names = ", ".join(f"{name} ({of.value:+.0%})" for name, of in clear.items()) or "no part of the shape"
         told.append(f"in {phase}, {names}")
     n = min(len(pairs) for pairs in found.values())
-    text = (
-        f"At equal size, what moves the time of {n} models by one standard deviation of the shape: {'; '.join(told)}."
-    )
-    columns_shown = ("phase", "predictor", "change of log time for a standard deviation", "apart from 0")
-    return Answer(text=text, columns=columns_shown, lines=tuple(lines), n=n, caveats=(FAMILIES, MANY))
+    text = f"At equal size, one standard deviation of the shape moves the time of {n} models: {'; '.join(told)}."
+    lines = tuple(line for phase, fit in fits.items() for line in _lines(phase, fit))
+    marks = tuple(mark(phase.capitalize(), name, of) for phase, fit in fits.items() for name, of in fit.effects.items())
+    return Answer(text=text, columns=COLUMNS, lines=lines, marks=marks, n=n, caveats=(FAMILIES, MANY))
+
+
+COLUMNS = ("phase", "predictor", "change of time for a standard deviation", "apart from 0")
+
+
+def _lines(phase: str, fit: Fitted) -> list[tuple[str, ...]]:
+    lines = [(phase, name, written(of, "{:+.0%}"), "yes" if _clear(of) else "") for name, of in fit.effects.items()]
+    left_out = f"{fit.alone.value:.2f}, {written(fit.whole, '{:.2f}')}"
+    return [*lines, (phase, "left-out R² of size alone, and with the shape", left_out, "")]
 
 
 MANY = "Of ten intervals of 95% one or more misses by chance in four tables of ten."
@@ -79,7 +101,9 @@ SHAPE_INSIGHT = Insight(
     id="shape",
     question="Which parts of the shape move prefill and decode, at equal size?",
     method="Least squares of the log of time on log parameters, depth, FFN ratio, embedding's share and key-value "
-    "heads "
-    "over heads, in standard deviations; Student's t intervals; R² of models left out one by one.",
+    "heads over heads, in standard deviations; Student's t intervals; R² of models left out one by one.",
     answers={Data.PAPER: _in_figure, Data.MINE: _measured},
+    axis="Change of time for one standard deviation",
+    form="+%",
+    reference=0.0,
 )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from slm_atlas import stats
 from slm_atlas.catalog import paper
-from slm_atlas.insights.analyses.insight import Answer, Insight
+from slm_atlas.insights.analyses.insight import Answer, Insight, mark
 from slm_atlas.insights.claims import Data, Evidence, written
 from slm_atlas.insights.claims.abilities import is_curated
 from slm_atlas.insights.claims.training import scored_tokens
+
+COLUMNS = ("data", "models", "ten times the tokens a parameter", "ten times the parameters", "left-out R²")
 
 
 def _in_figure(_: Evidence) -> Answer:
@@ -18,24 +21,30 @@ def _in_figure(_: Evidence) -> Answer:
         one = scored_tokens(point)
         ratio = math.log10(point.tokens_billion / point.params_billion)
         groups["curated data" if is_curated(one) else "other data"].append((ratio, math.log10(one.params), one.score))
-    lines, told = [], []
-    for name, found in groups.items():
-        fit = stats.regress({"ratio": [f[0] for f in found], "size": [f[1] for f in found]}, [f[2] for f in found])
-        bought, size = fit.coefficients["ratio"], fit.coefficients["size"]
-        told.append(f"{name} {written(bought, '{:+.3f}')}")
-        lines.append(
-            (
-                name,
-                str(len(found)),
-                written(bought, "{:+.3f}"),
-                written(size, "{:+.3f}"),
-                written(fit.left_out, "{:.2f}"),
-            )
+    fits = {name: _fit(found) for name, found in groups.items()}
+    both = {name: [fit.coefficients[of] for of in ("ratio", "size")] for name, fit in fits.items()}
+    told = ", ".join(f"{name} {written(points[0], '{:+.3f}')}" for name, points in both.items())
+    lines = tuple(
+        (
+            name, str(len(groups[name])), *(written(each, "{:+.3f}") for each in both[name]),
+            written(fit.left_out, "{:.2f}"),
         )
-    text = f"Accuracy for ten times the tokens a parameter, at equal size: {', '.join(told)}."
-    columns = ("data", "models", "ten times the tokens a parameter", "ten times the parameters", "left-out R²")
+        for name, fit in fits.items()
+    )  # fmt: skip
+    marks = tuple(
+        mark(panel[0].upper() + panel[1:], name, both[name][place])
+        for place, panel in enumerate(COLUMNS[2:4])
+        for name in both
+    )
+    text = f"Accuracy for ten times the tokens a parameter, at equal size: {told}."
     caveats = ("Models of a family are not independent; who trains longer also trains later, on better data.",)
-    return Answer(text=text, columns=columns, lines=tuple(lines), n=len(paper.fig4().points), caveats=caveats)
+    n = len(paper.fig4().points)
+    return Answer(text=text, columns=COLUMNS, lines=lines, marks=marks, n=n, caveats=caveats)
+
+
+def _fit(found: Sequence[tuple[float, float, float]]) -> stats.Regression:
+    """Accuracy on the logs of tokens a parameter and of parameters."""
+    return stats.regress({"ratio": [one[0] for one in found], "size": [one[1] for one in found]}, [f[2] for f in found])
 
 
 TOKENS = Insight(
@@ -44,4 +53,7 @@ TOKENS = Insight(
     method="Least squares of Figure 4's accuracy on the logs of tokens a parameter and of parameters, in each group; "
     "Student's t intervals. Groups as in claim D2.",
     answers={Data.PAPER: _in_figure},
+    axis="Change of accuracy",
+    form="+.2f",
+    reference=0.0,
 )

@@ -194,7 +194,7 @@ def _catalogue(evidence: Evidence, components: Sequence[Component]) -> list[tupl
     return [(component, in_releases(evidence, component)) for component in components]
 
 
-NOT_MEASURED = "nothing: how a model is built is not measured, but read: slm survey"
+NOT_MEASURED = "no measurement: how models are built and trained is read from their sources; see slm survey"
 NEEDS = {Data.MINE: NOT_MEASURED}
 
 CLAIMS = (

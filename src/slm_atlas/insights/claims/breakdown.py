@@ -20,7 +20,7 @@ MATRIX_OPERATORS = frozenset({"MUL_MAT", "MUL_MAT_ID", "FLASH_ATTN_EXT"}) | {
 }
 """Operators of our engines that do, fused attention among them."""
 PHASES = ("prefill", "decode")
-PROFILE = "slm study run paper-operators, or: slm profile MODEL"
+PROFILE = "slm profile MODEL"
 MIN_MODELS = 3
 """Fewer models are no test."""
 TWO_MODELS = "Two models of nearly the same size."
@@ -69,8 +69,9 @@ def _matrix_measured(evidence: Evidence) -> Result:
 
 def _few(found: Mapping[str, Profile]) -> Result:
     if not found:
-        return no_data("No profile was measured.", PROFILE)
-    return too_few(f"{len(found)} models were profiled; a verdict needs {MIN_MODELS}.", len(found))
+        return no_data("No profile was measured.", f"{PROFILE}, of {MIN_MODELS} models or more")
+    models = f"{len(found)} model{' was' if len(found) == 1 else 's were'}"
+    return too_few(f"{models} profiled; a verdict needs {MIN_MODELS}: {PROFILE}.", len(found))
 
 
 def _parts(found: Mapping[str, Shares], vocabulary: Mapping[str, int], caveats: tuple[str, ...]) -> Result:
@@ -84,7 +85,7 @@ def _parts(found: Mapping[str, Shares], vocabulary: Mapping[str, int], caveats: 
     )
     contradiction = f"In {', '.join(against[:3])} the head takes less of decode than of prefill." if against else None
     if len(found) < MIN_MODELS:
-        summary = f"{len(found)} models are no test; share of the head, prefill and decode: {told}."
+        summary = f"Too few for a test ({len(found)} of {MIN_MODELS}); share of the head, prefill and decode: {told}."
         return Result(summary=summary, n=len(found), caveats=caveats, contradiction=contradiction)
     parts = [
         Part(
@@ -138,7 +139,7 @@ def _shares(profile: Profile) -> Shares:
     }
 
 
-NEEDS = {Data.CATALOGUE: "measurements"}
+NEEDS = {Data.CATALOGUE: "measurements, which are one's own"}
 
 CLAIMS = (
     Claim(

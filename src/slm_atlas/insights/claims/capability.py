@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Mapping, Sequence
 
 from slm_atlas import stats
 from slm_atlas.catalog import paper
-from slm_atlas.insights.claims.abilities import ABILITIES, by_maker, is_closed, off_size, panel, scored
+from slm_atlas.insights.claims.abilities import ABILITIES, Scored, by_maker, is_closed, off_size, panel, scored
+from slm_atlas.insights.claims.evaluated import PAPER_SUITE, evaluated, in_domain, mean_scores
 from slm_atlas.insights.claims.evidence import Evidence
-from slm_atlas.insights.claims.training import SCORES_OF_MANY
-from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_data, too_few
+from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, counted, no_data, too_few
 
 LLAMA_RELEASES = (2023 + 1.5 / 12, 2023 + 6.5 / 12, 2024 + 3.5 / 12, 2024 + 6.5 / 12)
 """When LLaMA, Llama 2, Llama 3 and Llama 3.1 were released, in the order of Figure 5 (arXiv 2302.13971, 2307.09288,
@@ -20,16 +20,57 @@ WELL_BELOW = 0.9
 """The rank correlation that C3's is said to be below."""
 GAP = 0.05
 """The difference in accuracy that C4 calls a gap."""
+MIN_PHI = 5
+"""Fewer scores of Phi models are never enough for the binomial test: five of five have p = 0.03."""
+MIN_MAKERS = 5
+"""Fewer makers are no test of a difference of means."""
+YEARS = (2022, 2024)
+"""The years that C1 speaks of."""
+GAPS = {"commonsense": False, "math": True}
+"""Where C4 sees a gap."""
+MICROSOFT, PHI_3 = "Microsoft", "phi-3-mini-4k"
+FEW_ABILITIES = "Three abilities of one model are a small sample of abilities."
+CLOSED = (
+    "Scores less what size lets expect, models since 2024, the mean of a maker's models as one; closed: data not "
+    "named, or not public."
+)
 NOTHING_SCORED = "scores, which the catalogue does not hold"
 NAMES = {"commonsense": "commonsense", "problem_solving": "problem solving", "math": "mathematics"}
 
 
-def _faster(_: Evidence) -> Result:
+Scores = Mapping[str, Sequence[Scored]]
+"""Models with scores, by panel of Figure 5."""
+
+
+def _in_figure() -> Scores:
+    return {ability: scored(ability) for ability in ABILITIES}
+
+
+def _measured(evidence: Evidence) -> Scores:
+    return {ability: in_domain(evidence, ability) for ability in ABILITIES}
+
+
+def _lacking(found: Scores, abilities: Sequence[str] = ABILITIES, *, least: int = MIN_SCORED) -> Result | None:
+    """Why scores of one's own are no test; None: they are one. `least` models of different sizes are needed."""
+    n = min(len(found[ability]) for ability in abilities)
+    *first, last = (NAMES[ability] for ability in abilities)
+    asked = f"{', '.join(first)} and {last}"
+    if n == 0:
+        need = f"{PAPER_SUITE}, of {least} real models or more"
+        return no_data(f"No catalogued model was evaluated on all tasks of {asked}.", need)
+    if n < least:
+        few = f"{counted(n, 'models')} evaluated on all tasks of {asked}"
+        return too_few(f"{few}; a verdict needs {least}: {PAPER_SUITE}.", n)
+    if any(len({one.params for one in found[ability]}) < 2 for ability in abilities):
+        return too_few(f"All models evaluated are of one size: {PAPER_SUITE}, of others.", n)
+    return None
+
+
+def _faster(found: Scores, caveats: tuple[str, ...]) -> Result:
     parts, told = [], []
-    for ability in ABILITIES:
-        models, llama = scored(ability), list(panel(ability).llama.values())
+    for ability, models in found.items():
         small = stats.trend([one.year for one in models], [value for _, value in off_size(models)])
-        large = stats.trend(LLAMA_RELEASES, llama)
+        large = stats.trend(LLAMA_RELEASES, list(panel(ability).llama.values()))
         parts.append(
             Part(
                 what=f"gain a year in {NAMES[ability]}, small models less LLaMA",
@@ -39,23 +80,46 @@ def _faster(_: Evidence) -> Result:
             )
         )
         told.append(f"{NAMES[ability]} {100 * small.slope.value:+.1f} against {100 * large.slope.value:+.1f}")
+    summary = f"Points a year, small models against LLaMA: {', '.join(told)}"
+    return Result(parts=tuple(parts), summary=summary, n=max(map(len, found.values())), caveats=caveats)
+
+
+def _faster_in_figure(_: Evidence) -> Result:
+    placeholders = len(panel("math").points) - len(scored("math"))
     caveats = (
         "Scores less what size lets expect; models of a maker are not independent, and LLaMA's line has four points.",
-        "Figure 5 starts in March 2023. In mathematics 14 of its scores are placeholders (exactly 0.01) and left out.",
+        f"Figure 5 starts in March 2023. In mathematics {placeholders} of its scores are placeholders (exactly "
+        f"{paper.PLACEHOLDER}) and left out.",
         "The survey takes the best model of each year, which a growing number of models raises by itself.",
     )
-    return Result(parts=tuple(parts), summary=f"Points a year: {', '.join(told)}", n=52, caveats=caveats)
+    return _faster(_in_figure(), caveats)
 
 
-def _phi(_: Evidence) -> Result:
-    leads, of = 0, 0
-    for ability in ABILITIES:
-        models = scored(ability)
-        for one in models:
-            if one.maker == "Microsoft":
-                of += 1
-                leads += one.score >= max(other.score for other in models if other.year <= one.year)
-    passed = {ability: _phi3(ability) for ability in ABILITIES}
+def _faster_measured(evidence: Evidence) -> Result:
+    found = {
+        ability: [one for one in models if YEARS[0] <= one.year < YEARS[1] + 1]
+        for ability, models in _measured(evidence).items()
+    }
+    if lacking := _lacking(found):
+        return lacking
+    if any(len({one.year for one in models}) < 2 for models in found.values()):
+        return too_few("All models evaluated are of one month.", min(map(len, found.values())))
+    caveats = (
+        f"Models of {YEARS[0]} to {YEARS[1]}, scores less what size lets expect; LLaMA's are the survey's, of whole "
+        "test sets.",
+        "Models of a maker are not independent, and LLaMA's line has four points.",
+    )
+    return _faster(found, caveats)
+
+
+def _phi(found: Scores, caveats: tuple[str, ...]) -> Result:
+    leads, of = _led(found)
+    passed = {
+        ability: one.score - panel(ability).llama["Llama 3.1 7B"]
+        for ability, models in found.items()
+        for one in models
+        if one.model is not None and one.model.id == PHI_3
+    }
     parts = (
         Part(
             what="share of the Phi models' scores that are the best of their time",
@@ -71,22 +135,40 @@ def _phi(_: Evidence) -> Result:
         ),
     )
     told = ", ".join(f"{NAMES[ability]} {100 * value:+.1f}" for ability, value in passed.items())
-    return Result(
-        parts=parts,
-        summary=f"{leads} of {of} scores of Phi models are the best of their time; Phi-3-mini less Llama 3.1, points: "
-        f"{told}",
-        n=of,
-        unit="scores",
-        caveats=(
-            "Three abilities of one model are a small sample of abilities; the figures give no number of items, so "
-            "that no interval of a single difference can be made.",
-        ),
-    )
+    summary = f"{leads} of {of} scores of Phi models are the best of their time; Phi-3-mini less Llama 3.1, points: "
+    return Result(parts=parts, summary=summary + told, n=of, unit="scores", caveats=(FEW_ABILITIES, *caveats))
 
 
-def _phi3(ability: str) -> float:
-    (phi,) = (one.score for one in scored(ability) if one.name == "Phi-3-mini")
-    return phi - panel(ability).llama["Llama 3.1 7B"]
+def _led(found: Scores) -> tuple[int, int]:
+    """How many scores of Phi models are the best up to their month, of those that have a rival."""
+    leads = [
+        one.score >= max(rivals)
+        for models in found.values()
+        for one in models
+        if one.maker == MICROSOFT
+        and (rivals := [other.score for other in models if other.year <= one.year and other.name != one.name])
+    ]
+    return sum(leads), len(leads)
+
+
+def _phi_in_figure(_: Evidence) -> Result:
+    return _phi(_in_figure(), ("The figures give no number of items, so that no single difference has an interval.",))
+
+
+def _phi_measured(evidence: Evidence) -> Result:
+    found = _measured(evidence)
+    having = [ability for ability, models in found.items() if PHI_3 in {one.model.id for one in models if one.model}]
+    of = _led(found)[1]
+    if not any(one.maker == MICROSOFT for models in found.values() for one in models):
+        need = f"{PAPER_SUITE}, of Phi-3-mini, other Phi models and their contemporaries"
+        return no_data("No Phi model was evaluated on all tasks of a domain.", need)
+    if len(having) < len(ABILITIES) or of < MIN_PHI:
+        few = (
+            f"Phi-3-mini has {len(having)} of three domains, and {counted(of, 'scores')} of Phi models "
+            f"{'has' if of == 1 else 'have'} a rival of their time; a verdict needs three and {MIN_PHI}: {PAPER_SUITE}."
+        )
+        return too_few(few, of, "scores")
+    return _phi(found, ("Llama 3.1's scores are the survey's, of whole test sets.",))
 
 
 def _size_in_figure(_: Evidence) -> Result:
@@ -97,34 +179,17 @@ def _size_in_figure(_: Evidence) -> Result:
 
 
 def _size_measured(evidence: Evidence) -> Result:
-    """Mean chance-corrected score over the tasks that all have, by parameters."""
-    found = mean_scores(evidence)
+    """Mean score over the tasks that the most models have, by parameters."""
+    tasks, found = mean_scores([one for one in evaluated(evidence) if one.params])
     if not found:
-        return no_data("No real model was evaluated.", SCORES_OF_MANY)
-    if len(found) < MIN_SCORED:
-        return too_few(f"Real models with the same tasks: {len(found)}; a verdict needs {MIN_SCORED}.", len(found))
-    if len({score for _, _, score in found}) < 2:
-        return too_few("All models score the same.", len(found))
-    sizes, scores = [float(size) for _, size, _ in found], [score for _, _, score in found]
-    return _size(sizes, scores, "models measured here")
-
-
-def mean_scores(evidence: Evidence) -> list[tuple[str, int, float]]:
-    """Name, parameters and mean score of each real model, over the tasks that the most models have in common."""
-    files = {row.artifact: row for row in evidence.rows if row.scores and row.params}
-    by_tasks: dict[tuple[str, ...], list[str]] = {}
-    for artifact, row in files.items():
-        tasks = tuple(sorted(task for task, score in row.scores.items() if score.is_share))
-        by_tasks.setdefault(tasks, []).append(artifact)
-    tasks = max(by_tasks, key=lambda each: (len(by_tasks[each]), len(each)), default=())
-    if not tasks:
-        return []
-    found = []
-    for artifact in by_tasks[tasks]:
-        row = files[artifact]
-        scores = [row.scores[task].estimate.value for task in tasks]
-        found.append((row.name, row.params or 0, statistics.fmean(scores)))
-    return found
+        return no_data("No real model was evaluated.", f"{PAPER_SUITE}, of {MIN_SCORED} real models or more")
+    n = len(found)
+    if n < MIN_SCORED:
+        return too_few(f"{counted(n, 'models')} with the same tasks; a verdict needs {MIN_SCORED}: {PAPER_SUITE}.", n)
+    sizes, scores = [float(one.params) for one, _ in found], [score for _, score in found]
+    if min(scores) == max(scores) or min(sizes) == max(sizes):
+        return too_few("All models evaluated have one score, or one size.", n)
+    return _size(sizes, scores, f"models evaluated here on {', '.join(tasks)}")
 
 
 def _size(sizes: list[float], scores: list[float], whose: str) -> Result:
@@ -149,25 +214,35 @@ def _with_example(result: Result, example: str) -> Result:
     return Result(parts=result.parts, summary=f"{result.summary}; {example}", n=result.n, caveats=result.caveats)
 
 
-def _gap(_: Evidence) -> Result:
+def _gap(found: Scores, caveats: tuple[str, ...]) -> Result:
     parts, n = [], 0
-    for ability, claimed in (("commonsense", False), ("math", True)):
-        recent = [(one, value) for one, value in off_size(scored(ability)) if one.year >= 2024]
+    for ability, claimed in GAPS.items():
+        recent = [(one, value) for one, value in off_size(found[ability]) if one.year >= 2024]
         closed, others = by_maker(recent, is_closed)
-        if min(len(closed), len(others)) < 2:
-            return too_few("Fewer than two makers with open or with closed data.", len(closed) + len(others), "makers")
-        n = max(n, len(closed) + len(others))
+        makers = len(closed) + len(others)
+        if min(len(closed), len(others)) < 2 or makers < MIN_MAKERS:
+            few = (
+                f"{NAMES[ability].capitalize()}: {counted(len(closed), 'makers')} with closed data, {len(others)} with"
+            )
+            return too_few(f"{few} open; a verdict needs two of each, and {MIN_MAKERS} in all.", makers, "makers")
+        n = max(n, makers)
         tested = stats.mean_difference(list(closed.values()), list(others.values()), GAP)
         asked = f"{'above' if claimed else 'below'} {GAP:g}"
         what = f"lead of closed data in {NAMES[ability]}"
         parts.append(Part(what=what, asked=asked, tested=tested if claimed else stats.below(tested), form="{:+.3f}"))
     told = ", ".join(f"{part.what.rsplit(' in ', 1)[1]} {part.shown}" for part in parts)
-    caveats = (
-        "Scores less what size lets expect, models since 2024, the mean of a maker's models as one; closed: data not "
-        "named, or not public.",
-        "In mathematics the models whose score is a placeholder are left out, most of them with open data.",
-    )
-    return Result(parts=tuple(parts), summary=f"Lead of closed data: {told}", n=n, unit="makers", caveats=caveats)
+    summary = f"Lead of closed data, as a share of all items: {told}"
+    return Result(parts=tuple(parts), summary=summary, n=n, unit="makers", caveats=(CLOSED, *caveats))
+
+
+def _gap_in_figure(_: Evidence) -> Result:
+    left_out = "In mathematics the models whose score is a placeholder are left out, most of them with open data."
+    return _gap(_in_figure(), (left_out,))
+
+
+def _gap_measured(evidence: Evidence) -> Result:
+    found = _measured(evidence)
+    return _lacking(found, tuple(GAPS)) or _gap(found, ())
 
 
 CLAIMS = (
@@ -178,8 +253,8 @@ CLAIMS = (
         source="arXiv 2409.15790, capability, Figure 5",
         rule="In each of commonsense, problem solving and mathematics, the slope over time of scores less what size "
         "lets expect is above LLaMA's (Welch's t). Fails if it is below in one of them.",
-        tests={Data.PAPER: _faster},
-        needs={Data.CATALOGUE: NOTHING_SCORED, Data.MINE: SCORES_OF_MANY},
+        tests={Data.PAPER: _faster_in_figure, Data.MINE: _faster_measured},
+        needs={Data.CATALOGUE: NOTHING_SCORED},
         doubt="Figure 5 shows no model of 2022; its time begins in March 2023.",
     ),
     Claim(
@@ -190,8 +265,8 @@ CLAIMS = (
         rule="More than half of the Phi models' scores are the best of any small model up to their month (binomial "
         "test), and the mean of Phi-3-mini's lead over Llama 3.1 in the three abilities is above 0 (t test). Fails if "
         "one is not.",
-        tests={Data.PAPER: _phi},
-        needs={Data.CATALOGUE: NOTHING_SCORED, Data.MINE: "scores of Phi models and their contemporaries: slm eval"},
+        tests={Data.PAPER: _phi_in_figure, Data.MINE: _phi_measured},
+        needs={Data.CATALOGUE: NOTHING_SCORED},
     ),
     Claim(
         id="C3",
@@ -210,8 +285,8 @@ CLAIMS = (
         source="arXiv 2409.15790, capability, insights, Figure 5",
         rule=f"Among models since 2024, the lead of makers with closed data is below {100 * GAP:g} points in "
         f"commonsense and above {100 * GAP:g} in mathematics (Welch's t). Fails if one is the other way.",
-        tests={Data.PAPER: _gap},
-        needs={Data.CATALOGUE: NOTHING_SCORED, Data.MINE: SCORES_OF_MANY},
+        tests={Data.PAPER: _gap_in_figure, Data.MINE: _gap_measured},
+        needs={Data.CATALOGUE: NOTHING_SCORED},
     ),
 )
 """The claims about capability."""

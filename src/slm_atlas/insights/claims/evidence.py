@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from slm_atlas import catalog
 from slm_atlas.catalog import Model
-from slm_atlas.insights import frame
+from slm_atlas.insights import answered, frame
+from slm_atlas.insights.answered import Model as Answers
 from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.insights.profiles import Profile, profiles
 
@@ -43,6 +44,11 @@ class Evidence:
     def profiles(self) -> list[Profile]:
         """Where the time goes, one profile a file, machine, engine and way of measuring."""
         return profiles(self.dataset)
+
+    @cached_property
+    def answers(self) -> list[Answers]:
+        """The files of real models that were evaluated, and what they answered."""
+        return answered.models(self.dataset)
 
     @cached_property
     def releases(self) -> list[Release]:

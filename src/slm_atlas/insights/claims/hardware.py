@@ -145,7 +145,7 @@ def _steady(evidence: Evidence) -> Result:
     return Result(parts=(part,), summary=f"The faster machine keeps {part.shown} more of its speed", n=n, unit="runs")
 
 
-NEEDS = {Data.CATALOGUE: "measurements"}
+NEEDS = {Data.CATALOGUE: "measurements, which are one's own"}
 
 CLAIMS = (
     Claim(

@@ -32,8 +32,16 @@ def _result(claim: Claim, evidence: Evidence, data: Data) -> Result:
     test = claim.tests.get(data)
     if test is None:
         need = claim.needs.get(data, "another data set")
-        return no_data(f"The data set '{data}' does not speak to it.", need)
+        return no_data(SILENT[data], need)
     return test(evidence)
+
+
+SILENT = {
+    Data.PAPER: "The survey's figures do not speak to it.",
+    Data.CATALOGUE: "How models are built and trained does not speak to it.",
+    Data.MINE: "Measurements do not speak to it.",
+}
+"""Of a data set without a test."""
 
 
 def judged(claims: Sequence[Claim], results: Sequence[Result], data: Data) -> list[Finding]:

@@ -161,10 +161,15 @@ def _shape(found: Mapping[str, Sequence[tuple[Point, Model]]]) -> Result:
             for name, of in fit.coefficients.items()
             if of.low is not None and of.high is not None and of.low * of.high > 0
         ]
-        told.append(f"{fit.left_out.value:.0%} of {phase}'s scatter (apart from 0: {', '.join(clear) or 'none'})")
+        told.append(f"{_predicts(fit.left_out.value)} of {phase}'s scatter (clear alone: {', '.join(clear) or 'none'})")
     n = min(len(pairs) for pairs in found.values())
-    summary = f"Depth, FFN width, embedding and key-value sharing predict, of models left out, {' and '.join(told)}"
+    summary = f"Of models left out, depth, FFN width, embedding and key-value sharing predict {' and '.join(told)}"
     return Result(parts=tuple(parts), summary=summary, n=n, caveats=(FAMILIES, WORSE))
+
+
+def _predicts(share: float) -> str:
+    """A share of scatter; one below 0 says that the mean alone predicts better."""
+    return f"{share:.0%}" if share > 0 else f"nothing ({share:.0%})"
 
 
 WORSE = "A negative share: worse than predicting the mean. All parts: slm insights show shape."

@@ -32,12 +32,12 @@ def _growth(found: Known, caveats: tuple[str, ...]) -> Result:
     line = linear("memory", points)
     tested = stats.slope_above([math.log2(model.architecture.vocab) for _, model in found], residuals(points))
     above = Part(
-        what="memory above the trend as the vocabulary doubles", asked="above 0", tested=tested, form="{:+.0%}"
+        what="log of memory above the trend as the vocabulary doubles", asked="above 0", tested=tested, form="{:+.2f}"
     )
     name, off = furthest(points)
     summary = (
-        f"Memory grows with the power {line.shown} of parameters, and by {above.shown} as the vocabulary doubles at "
-        f"equal parameters; furthest from the trend: {name}, {off:+.0%}"
+        f"Memory grows with the power {line.shown} of parameters, and by {math.expm1(tested.effect.value):+.0%} as the "
+        f"vocabulary doubles at equal parameters; furthest from the trend: {name}, {off:+.0%}"
     )
     return Result(parts=(line, above), summary=summary, n=len(found), caveats=(FAMILIES, *caveats))
 

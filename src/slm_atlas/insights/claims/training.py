@@ -10,14 +10,19 @@ from slm_atlas.catalog import paper
 from slm_atlas.catalog.paper import TokensPoint
 from slm_atlas.insights.claims.abilities import FILTERED, Scored, by_maker, is_curated
 from slm_atlas.insights.claims.architecture import MIN_RELEASES, NEEDS, RELEASES
+from slm_atlas.insights.claims.evaluated import PAPER_SUITE, evaluated, mean_scores
 from slm_atlas.insights.claims.evidence import Evidence, Release, year_of
-from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, too_few
+from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_data, too_few
 from slm_atlas.survey.facets import CHINCHILLA, tokens_per_parameter
 
 SUCCESSORS = frozenset({"RefinedWeb", "RedPajama", "FineWeb-Edu", "DCLM", "DCLM-baseline"})
 """What is said to follow the Pile; Figure 3 calls DCLM-baseline DCLM."""
 TURN = 2024.0
 """From when on."""
+MIN_SCORED = 8
+"""Fewer models with scores leave too little beside the trend of parameters and tokens."""
+MIN_FAMILIES = 5
+"""Fewer families are no test of a difference of means."""
 MANY_TOKENS = 1.5e12
 """What recent models are said to have seen at least."""
 ALGORITHMS = {
@@ -94,11 +99,15 @@ def scored_tokens(point: TokensPoint) -> Scored:
     return Scored(point.model, model.family, year_of(model.release), point.params_billion * 1e9, point.accuracy, model)
 
 
-def _quality(_: Evidence) -> Result:
-    curated, others = by_maker(off_trend(), is_curated)
+def _quality(found: Sequence[tuple[Scored, float]], what: str, caveats: tuple[str, ...]) -> Result:
+    curated, others = by_maker(found, is_curated)
+    families = len(curated) + len(others)
+    if min(len(curated), len(others)) < 2 or families < MIN_FAMILIES:
+        few = f"{len(curated)} families with curated data and {len(others)} others; a verdict needs two of each"
+        return too_few(f"{few}, and {MIN_FAMILIES} in all: {PAPER_SUITE}.", families, "families")
     tested = stats.mean_difference(list(curated.values()), list(others.values()))
     part = Part(
-        what="accuracy above the trend of parameters and tokens, curated data less other data",
+        what=f"{what} above the trend of parameters and tokens, curated data less other data",
         asked="above 0",
         tested=tested,
         form="{:+.3f}",
@@ -107,13 +116,41 @@ def _quality(_: Evidence) -> Result:
     best = max(curated, key=lambda family: curated[family])
     summary = (
         f"At equal parameters and tokens, {len(curated)} families with curated data score "
-        f"{points:+.1f} points against {len(others)} others, {best} {100 * curated[best]:+.1f}"
+        f"{points:+.1f} points against {len(others)} others; the best of them, {best}, is at {100 * curated[best]:+.1f}"
     )
-    caveats = (
+    told = (
         f"Curated: {', '.join(sorted(FILTERED))}, or not named, which is taken for closed and curated.",
         "A family counts once, with the mean of its models. Who curates may also do other things better.",
     )
-    return Result(parts=(part,), summary=summary, n=len(curated) + len(others), unit="families", caveats=caveats)
+    return Result(parts=(part,), summary=summary, n=families, unit="families", caveats=(*told, *caveats))
+
+
+def _quality_in_figure(_: Evidence) -> Result:
+    return _quality(off_trend(), "accuracy", ())
+
+
+def _quality_measured(evidence: Evidence) -> Result:
+    """The mean score over the tasks that most models have in common, of those that publish their tokens."""
+    able = [one for one in evaluated(evidence) if one.model is not None and one.model.training.tokens_billion]
+    tasks, found = mean_scores(able)
+    if not found:
+        need = f"{PAPER_SUITE}, of {MIN_SCORED} real models or more that publish their tokens"
+        return no_data("No catalogued model that publishes its tokens was evaluated.", need)
+    known = [(one.model, score) for one, score in found if one.model is not None]
+    n, models, scores = len(known), [model for model, _ in known], [score for _, score in known]
+    x = {
+        "params": [math.log(model.params) for model in models],
+        "tokens": [math.log(model.training.tokens_billion or 1.0) for model in models],
+    }
+    if n < MIN_SCORED or not stats.determined(x):
+        few = f"Models with the same tasks that publish their tokens: {n}; a verdict needs {MIN_SCORED}, of different"
+        return too_few(f"{few} sizes and tokens: {PAPER_SUITE}.", n)
+    off = stats.regress(x, scores).residuals
+    named = [
+        (Scored(model.name, model.family, year_of(model.release), float(model.params), score, model), value)
+        for model, score, value in zip(models, scores, off, strict=True)
+    ]
+    return _quality(named, "mean score", (f"Mean over {', '.join(tasks)}.",))
 
 
 # ---- D3: how much ----------------------------------------------------------------------------------------------------
@@ -190,8 +227,6 @@ def _algorithms(evidence: Evidence) -> Result:
     return Result(parts=(part,), summary=summary, n=len(found), unit="releases", caveats=caveats)
 
 
-SCORES_OF_MANY = "scores of real models on one suite, ten or more: slm eval MODEL --suite paper --data DIR"
-
 CLAIMS = (
     Claim(
         id="D1",
@@ -214,8 +249,8 @@ CLAIMS = (
         source="arXiv 2409.15790, training datasets, insights, Figure 4",
         rule="Residuals of accuracy on log parameters and log tokens; the mean of families with curated data is above "
         "that of the others (Welch's t). Fails if it is below.",
-        tests={Data.PAPER: _quality},
-        needs={Data.CATALOGUE: "scores, which the catalogue does not hold", Data.MINE: SCORES_OF_MANY},
+        tests={Data.PAPER: _quality_in_figure, Data.MINE: _quality_measured},
+        needs={Data.CATALOGUE: "scores, which the catalogue does not hold"},
     ),
     Claim(
         id="D3",

@@ -10,16 +10,52 @@ const atLeast = (cost, limit) => {
   return cost.low >= limit ? "yes" : cost.high < limit ? "no" : "unsure";
 };
 
+/** Of each file in each engine the measurement that fits what is asked, whatever came of it. */
+function fitting(candidates, query) {
+  const [usualContext, usualPrompt] = usual(candidates);
+  const context = query.context || usualContext;
+  const prompt = query.prompt || usualPrompt;
+  const nearest = new Map();
+  for (const one of candidates) {
+    const { model, name, file = "", engine = "", runs = 0, depth = 0 } = one;
+    const own = one.context ?? 0;
+    const gap = [Math.abs(own - context), Math.abs((one.prompt ?? 0) - prompt)];
+    const rank = [own < context ? 1 : 0, ...gap, depth, -runs, one.id];
+    const key = JSON.stringify([model, name, file, engine]);
+    if (!nearest.has(key) || inOrder(rank, nearest.get(key).rank) < 0) nearest.set(key, { rank, one });
+  }
+  return [...nearest.values()].map(({ one }) => one);
+}
+
+function usual(candidates) {
+  const models = new Map();
+  for (const { basis, model, context = 0, prompt = 0 } of candidates) {
+    if (basis !== "measured") continue;
+    const key = JSON.stringify([context, prompt]);
+    if (!models.has(key)) models.set(key, new Set());
+    models.get(key).add(model);
+  }
+  const ways = [...models].map(([key, among]) => [-among.size, ...JSON.parse(key)]);
+  return ways.sort(inOrder)[0]?.slice(1) ?? [0, 0];
+}
+
+/** A cost that grows: it may be too much for more than was measured, and enough for less. */
+function at(fit, measured, asked) {
+  if (asked === null || asked === undefined || asked === measured) return fit;
+  return fit === (asked > measured ? "yes" : "no") ? "unsure" : fit;
+}
+
 function reasonsOf(candidate, query) {
   const found = [];
-  const hold = (what, limit, judge) => {
+  const hold = (what, cost, limit, judge, measured, asked) => {
     if (limit === null || limit === undefined) return;
-    const cost = candidate[what];
-    found.push({ what, fit: cost ? judge(cost, limit) : "unsure", text: cost ? cost.text : "not known" });
+    const fit = cost ? at(judge(cost, limit), measured, asked) : "unsure";
+    found.push({ what, fit, text: cost ? cost.text : "not known" });
   };
-  hold("memory", query.memory_bytes, atMost);
-  hold("decode", query.decode, atLeast);
-  hold("ttft", query.ttft_s, atMost);
+  hold("context", candidate.made_for, query.context, atLeast);
+  hold("memory", candidate.memory, query.memory_bytes, atMost, candidate.context ?? 0, query.context);
+  hold("decode", candidate.decode, query.decode, atLeast);
+  hold("ttft", candidate.ttft, query.ttft_s, atMost, candidate.prompt ?? 0, query.prompt);
   return found;
 }
 
@@ -62,13 +98,13 @@ function choiceOf({ candidate, reasons }, scale, subject) {
   const score = scoreOf(candidate, subject);
   const fit = score && score.scale === scale ? "yes" : "unsure";
   const why = [...reasons, { what: "score", fit, text: score ? score.text : "not known" }];
-  const { id, name, basis, conditions = "" } = candidate;
-  return { id, name, basis, conditions, fit: overall(reasons), reasons: why };
+  const { id, name, basis, conditions = "", file = "", engine = "" } = candidate;
+  return { id, name, basis, conditions, file, engine, fit: overall(reasons), reasons: why };
 }
 
 function recommend(candidates, query) {
   const subject = query.subject ?? "any";
-  const asked = candidates.filter((candidate) => candidate.machine === query.machine);
+  const asked = fitting(candidates.filter((candidate) => candidate.machine === query.machine), query);
   const judged = asked.map((candidate) => ({ candidate, reasons: reasonsOf(candidate, query) }));
   const suited = judged.filter(({ reasons }) => overall(reasons) !== "no");
   const scale = commonScale(suited.map(({ candidate }) => candidate), subject);

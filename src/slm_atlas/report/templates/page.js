@@ -16,7 +16,11 @@ const number = (input) => (input.value.trim() === "" || Number.isNaN(Number(inpu
 // ---- the table: a heading sorts its column, numbers as numbers; what is missing stays last -----------------------
 
 function sortBy(column, ascending) {
-  const value = (row) => row.cells[column].dataset.sort;
+  const value = (row) => {
+    const cell = row.cells[column];
+    const text = cell.dataset.sort ?? (cell.querySelector("a") ?? cell).firstChild.textContent;
+    return text === "–" ? "" : text;
+  };
   const compare = (a, b) => (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
   rows.sort((one, other) => {
     const [a, b] = [value(one), value(other)];
@@ -134,18 +138,20 @@ sayCompared();
 // ---- the chooser -------------------------------------------------------------------------------------------------
 
 const candidates = JSON.parse(byId("candidates").textContent);
+const scores = JSON.parse(byId("scores").textContent); // by model; a candidate names its own where they differ
+for (const candidate of candidates) candidate.scores ??= scores[candidate.model];
 const chooser = byId("chooser");
 const anchors = new Map(rows.map((row) => [row.id, row.querySelector("a").hash]));
-const WHAT = { memory: "Memory", decode: "Decode", ttft: "Answer begins after", score: "Score" };
-const BROKEN = { memory: "need more memory", decode: "give fewer tokens a second", ttft: "begin later" };
-const DOUBT = { memory: "may be too much", decode: "may be too slow", ttft: "may be too late", score: "not on the scale of the order" };
+const WHAT = { context: "Made for", memory: "Memory", decode: "Decode", ttft: "Answer begins after", score: "Score" };
+const BROKEN = { context: "are made for less context", memory: "need more memory", decode: "give fewer tokens a second", ttft: "begin later" };
+const DOUBT = { context: "may be too little", memory: "may be too much", decode: "may be too slow", ttft: "may be too late", score: "not on the scale of the order" };
 
 function asked() {
-  const { machine, memory, decode, ttft, subject } = chooser.elements;
+  const { machine, memory, decode, ttft, subject, context, prompt } = chooser.elements;
   const bytes = number(memory);
   return {
     machine: machine.value, memory_bytes: bytes === null ? null : bytes * 2 ** 30, decode: number(decode),
-    ttft_s: number(ttft), subject: subject.value,
+    ttft_s: number(ttft), subject: subject.value, context: number(context), prompt: number(prompt),
   };
 }
 
@@ -158,19 +164,19 @@ function choiceItem(choice) {
   const link = make("a", { href: anchors.get(`line-${choice.id}`) }, choice.name);
   const basis = make("span", { class: `basis ${choice.basis}` }, choice.basis);
   const fit = choice.fit === "yes" ? [] : [" ", make("span", { class: "verdict undecided" }, "may suit")];
-  return make("li", {}, link, " ", basis, ...fit, make("ul", {}, ...choice.reasons.map(reasonLine)));
+  const way = make("li", { class: "way" }, [choice.file, choice.engine, choice.conditions].filter(Boolean).join("; "));
+  return make("li", {}, link, " ", basis, ...fit, make("ul", {}, ...choice.reasons.map(reasonLine), way));
 }
 
 function choose() {
   const answer = recommend(candidates, asked());
   byId("answer").replaceChildren(...answer.choices.map(choiceItem));
   const refused = Object.entries(answer.refused).map(([what, count]) => `${count} ${BROKEN[what]}`).join(", ");
-  const ways = [...new Set(answer.choices.map((choice) => choice.conditions).filter(Boolean))];
   byId("answer-says").textContent = [
     answer.choices.length ? `${answer.choices.length} of ${answer.suited} models that suit, or may.` : "No model is like that.",
     refused && `Of the others, ${refused}.`,
     answer.choices.length && `Measured before predicted, then by ${answer.scale || "size: no score is known"}.`,
-    ways.length && `Costs are of a ${ways.join(", or ")}.`,
+    answer.choices.length && "Costs are of the file, engine, prompt and context named; what may differ from what is asked is in doubt.",
   ].filter(Boolean).join(" ");
 }
 chooser.hidden = false;
@@ -178,3 +184,12 @@ document.querySelector(".needs-script").hidden = true;
 chooser.addEventListener("input", choose);
 chooser.addEventListener("submit", (event) => event.preventDefault());
 choose();
+
+// ---- in print, what stands folded with the claims and insights is open -----------------------------------------------
+
+const folded = [];
+addEventListener("beforeprint", () => {
+  folded.push(...document.querySelectorAll("#claims details:not([open]), .insight details:not([open])"));
+  folded.forEach((details) => { details.open = true; });
+});
+addEventListener("afterprint", () => folded.splice(0).forEach((details) => { details.open = false; }));
