@@ -209,12 +209,12 @@ def test_a_parent_killed_with_9_takes_the_child_with_it() -> None:
 
 
 @linux
-def test_twenty_workers_leave_no_file_open_and_no_zombie() -> None:
+def test_eight_workers_leave_no_file_open_and_no_zombie() -> None:
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
     before, children = open_files(), {child.pid for child in psutil.Process().children()}
-    for number in range(20):
+    for number in range(8):
         with Worker("fake") as worker:
             if number % 4 == 1:
                 os.kill(worker.pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ it to load anything. It depends on the measurements alone, so that the same stor
 from __future__ import annotations
 
 import base64
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,32 +89,41 @@ def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report
 def _render(
     dataset: Dataset, rows: list[frame.Row], times: list[Profile], able: Capability, drawn: list[Figure], title: str
 ) -> str:
+    found, choosable = _findings(dataset, rows), candidates(rows)
+    return (
+        _templates()
+        .get_template("index.html")
+        .render(
+            title=title,
+            places=_places(dataset, drawn),
+            facts=overview.summary(dataset, rows, found),
+            headlines=overview.headlines(rows),
+            more_tables=[
+                table for table in (*score_tables(able), context_table(rows), tables.time_table(times)) if table.lines
+            ],
+            findings=found,
+            silent=[finding for finding in found if finding.lacking is not None],
+            **_models(dataset, rows, choosable),
+            figures=drawn,
+            pictures={figure.name: pictures(figure) for figure in drawn},
+            entities=listings(),
+            failed=tables.failed_runs(dataset),
+            machines=tables.machines(dataset),
+            origins=tables.origins(dataset),
+            smoke=any(not score.comparable for row in rows for score in row.scores.values()),
+            level=f"{stats.LEVEL:.0%}",
+            interval=tables.interval,
+            two_digits="{:.2f}".format,
+        )
+    )
+
+
+@cache
+def _templates() -> Environment:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters["data_uri"] = _data_uri
-    found, choosable = _findings(dataset, rows), candidates(rows)
-    return pages.get_template("index.html").render(
-        title=title,
-        places=_places(dataset, drawn),
-        facts=overview.summary(dataset, rows, found),
-        headlines=overview.headlines(rows),
-        more_tables=[
-            table for table in (*score_tables(able), context_table(rows), tables.time_table(times)) if table.lines
-        ],
-        findings=found,
-        silent=[finding for finding in found if finding.lacking is not None],
-        **_models(dataset, rows, choosable),
-        figures=drawn,
-        pictures={figure.name: pictures(figure) for figure in drawn},
-        entities=listings(),
-        failed=tables.failed_runs(dataset),
-        machines=tables.machines(dataset),
-        origins=tables.origins(dataset),
-        smoke=any(not score.comparable for row in rows for score in row.scores.values()),
-        level=f"{stats.LEVEL:.0%}",
-        interval=tables.interval,
-        two_digits="{:.2f}".format,
-    )
+    return pages
 
 
 def _findings(dataset: Dataset, rows: list[frame.Row]) -> list[Finding]:
