@@ -11,14 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A few examples each where tests are to be fast, many where there is time (`make test-slow`).
-settings.register_profile("fast", max_examples=30, deadline=None)
-settings.register_profile("slow", max_examples=300, deadline=None)
-
-# Read when the engine's libraries are loaded: by default their threads wait in a busy loop, which takes the core away
-# from the tests beside them (one test took 92 s of processor time so, and 14 s without).
-os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
-
 from slm_atlas import home
 from slm_atlas.anatomy import Quantization
 from slm_atlas.catalog.architecture import (
@@ -43,6 +35,12 @@ _NUMBERS = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Read when the engine's libraries are loaded: by default their threads wait in a busy loop, which takes the core
+    # away from the tests beside them (one test took 92 s of processor time so, and 14 s without).
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    # A few examples each where tests are to be fast, many where there is time (`make test-slow`).
+    settings.register_profile("fast", max_examples=30, deadline=None)
+    settings.register_profile("slow", max_examples=300, deadline=None)
     chosen = str(config.getoption("markexpr")).replace("not slow", "")
     settings.load_profile("slow" if "slow" in chosen else "fast")
 
