@@ -19,6 +19,7 @@ from slm_atlas.engines import Conversion, Engine, LoadSettings, Worker
 from slm_atlas.engines import worker as worker_module
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import EngineCrashed, EngineRefused, EngineTimeout, MissingExtra, Outcome, UserError
+from waiting import wait_until
 
 from .asking import generate, score
 
@@ -54,15 +55,6 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 10) -> bool:
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # ---- it is an engine ----------------------------------------------------------------------------------------------
