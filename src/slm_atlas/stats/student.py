@@ -1,6 +1,6 @@
 """Quantiles and tails of Student's t, from `scipy.special`.
 
-They are what `scipy.stats.t` calls, without its import (0.3 s more) and its checks (0.1 ms a call).
+They are what `scipy.stats.t` calls, without its import (twice as long) and its checks of each call.
 """
 
 from __future__ import annotations
