@@ -55,7 +55,7 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.engine
 def test_scores_are_those_of_one_text_after_another(small: Path) -> None:
-    wanted = pairs(random.Random(1), 512)
+    wanted = pairs(random.Random(1), 512, shots_tokens=100)
     with LlamaCpp() as engine:
         engine.load(loading(small))
         both = [*engine.score(wanted[:12]).scores, *engine.score(wanted[12:]).scores]  # something is held between them
@@ -80,7 +80,7 @@ def test_a_context_of_a_few_tokens_still_scores(small: Path) -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("sequences", [1, 3, 8])
+@pytest.mark.parametrize("sequences", [pytest.param(1, marks=pytest.mark.slow), 3, 8])
 def test_each_token_generated_is_the_likeliest(small: Path, sequences: int) -> None:
     """With fewer sequences than prompts they are refilled; the last prompt shares nothing with the others."""
     rng = random.Random(2)
