@@ -11,6 +11,7 @@ import ast
 import importlib
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +56,13 @@ EXPORTING = [path for path in MODULES if path.name == "__init__.py" and "__all__
 
 
 def shown(path: Path) -> str:
-    """The name of a test's parameter."""
+    """A file's name in what a failure says."""
     return str(path.relative_to(ROOT))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 # ---- imports ------------------------------------------------------------------------------------------------------
@@ -87,12 +93,12 @@ def imported_parts(tree: ast.AST) -> set[str]:
     return {name if name in ALLOWED or name.startswith(".") else "__init__" for name in parts}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=shown)
-def test_imports_go_one_way(path: Path) -> None:
-    here = part(path)
-    assert here in ALLOWED, f"{here} is a new part: say in ALLOWED what it may import"
-    wrong = imported_parts(ast.parse(path.read_text())) - ALLOWED[here] - BOTTOM - {here}
-    assert not wrong, f"{here} must not import {', '.join(sorted(wrong))}"
+def test_imports_go_one_way() -> None:
+    for path in MODULES:
+        here = part(path)
+        assert here in ALLOWED, f"{here} is a new part: say in ALLOWED what it may import"
+        wrong = imported_parts(parsed(path)) - ALLOWED[here] - BOTTOM - {here}
+        assert not wrong, f"{shown(path)}: {here} must not import {', '.join(sorted(wrong))}"
 
 
 def test_imports_inside_functions_count() -> None:
@@ -103,7 +109,7 @@ def test_imports_inside_functions_count() -> None:
 
 def native(path: Path) -> bool:
     """Whether importing a module loads native code that may abort, which belongs in a child process."""
-    top = ast.parse(path.read_text()).body
+    top = parsed(path).body
     names = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in top if isinstance(node, ast.ImportFrom)]
     return any(name.partition(".")[0] in ("llama_cpp", "torch", "transformers") for name in names)
@@ -142,12 +148,11 @@ def function_sizes(tree: ast.AST) -> Iterator[Size]:
             yield Size(node.name, lines)
 
 
-@pytest.mark.parametrize("path", WRITTEN, ids=shown)
-def test_files_and_functions_are_small(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= MAX_FILE_LINES
-    long = [size for size in function_sizes(ast.parse(text)) if size.lines > MAX_FUNCTION_LINES]
-    assert not long, f"over {MAX_FUNCTION_LINES} lines: {long}"
+def test_files_and_functions_are_small() -> None:
+    lines = {shown(path): len(path.read_text().splitlines()) for path in WRITTEN}
+    assert {name: size for name, size in lines.items() if size > MAX_FILE_LINES} == {}
+    long = [(shown(path), size) for path in WRITTEN for size in function_sizes(parsed(path))]
+    assert [(name, size) for name, size in long if size.lines > MAX_FUNCTION_LINES] == []
 
 
 def test_a_function_is_measured_without_signature_and_docstring() -> None:
@@ -158,26 +163,26 @@ def test_a_function_is_measured_without_signature_and_docstring() -> None:
 # ---- docstrings and exports ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [path for path in WRITTEN if path.name != "__init__.py" or path in MODULES], ids=shown)
-def test_modules_open_with_a_sentence(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
-    assert docstring, "no docstring"
-    first = docstring.splitlines()[0]
-    assert first.endswith("."), f"not a sentence: {first}"
-    assert len(first.split()) >= 3, f"says too little: {first}"
+def test_modules_open_with_a_sentence() -> None:
+    for path in WRITTEN:
+        if path.name == "__init__.py" and path not in MODULES:
+            continue
+        docstring = ast.get_docstring(parsed(path))
+        assert docstring, f"{shown(path)} has no docstring"
+        first = docstring.splitlines()[0]
+        assert first.endswith("."), f"{shown(path)} opens with no sentence: {first}"
+        assert len(first.split()) >= 3, f"{shown(path)} says too little: {first}"
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=shown)
-def test_a_folder_of_modules_is_a_package(folder: Path) -> None:
-    assert (folder / "__init__.py").exists()
+def test_a_folder_of_modules_is_a_package() -> None:
+    assert [shown(folder) for folder in FOLDERS if not (folder / "__init__.py").exists()] == []
 
 
-@pytest.mark.parametrize("path", EXPORTING, ids=shown)
-def test_exports_exist_and_none_is_named_twice(path: Path) -> None:
-    module = importlib.import_module(".".join(path.parent.relative_to(PACKAGE.parent).parts))
-    missing = [name for name in module.__all__ if not hasattr(module, name)]
-    assert not missing
-    assert len(module.__all__) == len(set(module.__all__))  # their order is ruff's rule RUF022
+def test_exports_exist_and_none_is_named_twice() -> None:
+    for path in EXPORTING:
+        module = importlib.import_module(".".join(path.parent.relative_to(PACKAGE.parent).parts))
+        assert [name for name in module.__all__ if not hasattr(module, name)] == [], shown(path)
+        assert len(module.__all__) == len(set(module.__all__)), shown(path)  # their order is ruff's rule RUF022
 
 
 # ---- the README's tree ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slm_atlas.anatomy import inventory
 from slm_atlas.catalog import load
-from slm_atlas.catalog.architecture import Multipliers, SlidingWindow
+from slm_atlas.catalog.architecture import Architecture, Multipliers, SlidingWindow
 from slm_atlas.catalog.configs import configs
 from slm_atlas.catalog.huggingface import architecture
 from slm_atlas.catalog.huggingface.types import TYPES
@@ -44,31 +44,21 @@ def read(config: Mapping[str, object], field: str) -> object:
 # ---- the catalogue's models ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model_id", configs())
-def test_config_gives_the_architecture(model_id: str) -> None:
-    assert architecture(configs()[model_id].config) == load.get(model_id).architecture
+def test_config_gives_the_architecture_and_its_number_of_parameters() -> None:
+    for model_id, known in configs().items():
+        arch, model = architecture(known.config), load.get(model_id)
+        assert arch == model.architecture, model_id
+        assert sum(tensor.size for tensor in inventory(arch)) == model.params, model_id
 
 
-@pytest.mark.parametrize("model_id", configs())
-def test_a_config_gives_the_number_of_parameters(model_id: str) -> None:
-    tensors = inventory(architecture(configs()[model_id].config))
-    assert sum(tensor.size for tensor in tensors) == load.get(model_id).params
+def size(arch: Architecture) -> tuple[object, ...]:
+    return (arch.layers, arch.hidden, arch.attention.heads, arch.ffn.intermediate, arch.embedding.tied)
 
 
-@pytest.mark.parametrize("model_id", configs())
-def test_every_config_is_read_and_so_is_its_equivalent(model_id: str) -> None:
-    known = configs()[model_id]
-    arch = architecture(known.config)
-    if known.equivalent is None or known.equivalent["model_type"] not in TYPES:
-        return
-    other = architecture(known.equivalent)
-    assert (other.layers, other.hidden, other.attention.heads, other.ffn.intermediate, other.embedding.tied) == (
-        arch.layers,
-        arch.hidden,
-        arch.attention.heads,
-        arch.ffn.intermediate,
-        arch.embedding.tied,
-    )
+def test_every_equivalent_has_the_size_of_its_model() -> None:
+    for model_id, known in configs().items():
+        if known.equivalent is not None and known.equivalent["model_type"] in TYPES:
+            assert size(architecture(known.equivalent)) == size(architecture(known.config)), model_id
 
 
 def test_every_type_is_one_of_a_model() -> None:

@@ -108,7 +108,9 @@ def test_a_study_with_profiles_shows_them_and_draws_them(tiny_model: Path, tmp_p
     report = home.reports_dir() / "mine"
     assert (report / "figures" / "fig10a.csv").is_file()
     assert "Where their time goes" in (report / "index.html").read_text()
-    kinds = [entry.get("decode") is not None for entry in document("study", "run", path, "--engine", "fake")]
+    kinds = [
+        entry.get("decode") is not None for entry in document("study", "run", path, "--engine", "fake", "--no-report")
+    ]
     assert kinds == [False, True]
 
 

@@ -19,6 +19,7 @@ from slm_atlas.engines import Conversion, Engine, LoadSettings, Worker
 from slm_atlas.engines import worker as worker_module
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import EngineCrashed, EngineRefused, EngineTimeout, MissingExtra, Outcome, UserError
+from waiting import wait_until
 
 from .asking import generate, score
 
@@ -54,15 +55,6 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 10) -> bool:
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # ---- it is an engine ----------------------------------------------------------------------------------------------
@@ -209,12 +201,12 @@ def test_a_parent_killed_with_9_takes_the_child_with_it() -> None:
 
 
 @linux
-def test_twenty_workers_leave_no_file_open_and_no_zombie() -> None:
+def test_eight_workers_leave_no_file_open_and_no_zombie() -> None:
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
     before, children = open_files(), {child.pid for child in psutil.Process().children()}
-    for number in range(20):
+    for number in range(8):
         with Worker("fake") as worker:
             if number % 4 == 1:
                 os.kill(worker.pid, signal.SIGKILL)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from datasets import Dataset
-from lm_eval.api.task import ConfigurableTask
+from typing import TYPE_CHECKING, Any
 
 from slm_atlas.evals.shots import fix_shots
+
+if TYPE_CHECKING:  # imported where they are used: it takes a second, which every process that collects would pay
+    from lm_eval.api.task import ConfigurableTask
 
 ROWS = [{"question": f"q{number}", "answer": f"a{number}"} for number in range(20)]
 
 
 def task(**config: Any) -> ConfigurableTask:
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+
     rows = Dataset.from_list(ROWS)
     made = ConfigurableTask(
         config={

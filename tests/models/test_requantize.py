@@ -8,8 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +28,7 @@ from slm_atlas.models.header import Header, read_header
 from slm_atlas.models.identify import identify, quantization_label, sha256_of, type_name
 from slm_atlas.models.reading import architecture
 from slm_atlas.models.requantize import requantize, requantized, requantized_bytes, requantized_path
+from waiting import wait_until
 
 from . import requantizing
 
@@ -247,15 +246,6 @@ def test_a_disk_that_fills_is_told_in_one_line_and_leaves_nothing(source: Path, 
     assert told.startswith(f"Cannot write {tmp_path / 'out' / 'x.gguf'}: the disk took ")
     assert "\n" not in told
     assert left(tmp_path / "out") == []
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 20) -> bool:
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_a_killed_process_leaves_nothing_that_looks_like_a_model_and_the_next_removes_it(

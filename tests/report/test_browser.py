@@ -246,6 +246,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser: Any, dark: bool) -
     assert (ground == "rgb(255, 255, 255)") is not dark
 
 
+@pytest.mark.slow  # the checker is fetched from the network
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(browser: Any, axe: str, dark: bool) -> None:
     appear(browser, width=1280, dark=dark)

@@ -120,19 +120,19 @@ def tensor_types(tensors: Iterable[Tensor], quantization: Quantization, *, gqa: 
         quantization: the file's label.
         gqa: query heads to a key-value head (see `costs.gqa_ratio`); from 4 on, Q2_K keeps values in more bits.
     """
-    listed = tuple(tensors)
-    tied = not any(tensor.name == "output.weight" for tensor in listed)
+    listed = [(tensor, _role(tensor)) for tensor in tensors]
+    tied = not any(tensor.name == "output.weight" for tensor, _ in listed)
     places = Counter[str]()
     mix = _Mix(
         label=quantization,
-        layers=1 + max((tensor.layer for tensor in listed if tensor.layer is not None), default=0),
-        value_projections=sum(_role(tensor) in _VALUES for tensor in listed),
+        layers=1 + max((tensor.layer for tensor, _ in listed if tensor.layer is not None), default=0),
+        value_projections=sum(role in _VALUES for _, role in listed),
         gqa=gqa,
     )
     types = {}
-    for tensor in listed:
-        group = "values" if _role(tensor) in _VALUES else _role(tensor)
-        types[tensor.name] = _type_of(tensor, mix, places[group], tied=tied)
+    for tensor, role in listed:
+        group = "values" if role in _VALUES else role
+        types[tensor.name] = _type_of(tensor, role, mix, places[group], tied=tied)
         places[group] += 1
     return types
 
@@ -154,14 +154,14 @@ def _role(tensor: Tensor) -> str:
     return tensor.name.split(".")[2]
 
 
-def _type_of(tensor: Tensor, mix: _Mix, place: int, *, tied: bool) -> TensorType:
+def _type_of(tensor: Tensor, role: str, mix: _Mix, place: int, *, tied: bool) -> TensorType:
     if not _quantized(tensor):
         return TensorType.F32
     if mix.label in _FLOATS:
         return mix.label.default_type
     if tensor.name == "output.weight" or (tied and tensor.name in _EMBEDDINGS):
         return _fitting(tensor, _head_type(tensor, mix.label))
-    return _fitting(tensor, _mixed(_role(tensor), mix, place))
+    return _fitting(tensor, _mixed(role, mix, place))
 
 
 def _quantized(tensor: Tensor) -> bool:

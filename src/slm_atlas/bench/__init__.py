@@ -1,9 +1,10 @@
 """Measuring what a model costs on this machine: latency, memory, and what disturbed them."""
 
 from slm_atlas.bench.calibration import Calibration, keep_calibration, merged, read_calibration
+from slm_atlas.bench.disturbing import disturbances, noise
 from slm_atlas.bench.fit import Need, foresee, shortage
 from slm_atlas.bench.gate import Ceilings, Work, calibrated, impossible, measure_ceilings
-from slm_atlas.bench.host import describe_host, disturbances, host_state, noise
+from slm_atlas.bench.host import describe_host, host_state
 from slm_atlas.bench.knee import Knee, Probe, find_knee
 from slm_atlas.bench.latency import Measurement, fitting_context, load_settings, measure, misfit
 from slm_atlas.bench.profiling import Profiled, profile

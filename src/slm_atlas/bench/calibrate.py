@@ -17,7 +17,8 @@ import gguf
 
 from slm_atlas.bench.caches import Cache, caches, level_of
 from slm_atlas.bench.calibration import Calibration, Figure, Use, better
-from slm_atlas.bench.host import describe_host, host_state, noise
+from slm_atlas.bench.disturbing import noise
+from slm_atlas.bench.host import describe_host, host_state
 from slm_atlas.engines import Engine, EngineInfo, Product, ProductReport, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, EngineRefused

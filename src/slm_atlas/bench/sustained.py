@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slm_atlas.bench.host import HostState, host_state, stolen_share
+from slm_atlas.bench.disturbing import stolen_share
+from slm_atlas.bench.host import HostState, host_state
 from slm_atlas.bench.protocol import SWEEP_CHUNKS, SWEEP_TOKENS, BenchSettings
 from slm_atlas.engines import Engine
 from slm_atlas.errors import EngineRefused

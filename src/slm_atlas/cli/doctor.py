@@ -16,7 +16,9 @@ import msgspec
 
 from slm_atlas import catalog
 from slm_atlas.bench import read_calibration
-from slm_atlas.bench.host import MAX_STEAL_SHARE, UNKNOWN, HostState, describe_host, host_state, noise
+from slm_atlas.bench.disturbing import MAX_STEAL_SHARE, noise
+from slm_atlas.bench.host import HostState, describe_host, host_state
+from slm_atlas.bench.system_files import UNKNOWN
 from slm_atlas.cli.output import json_option, print_json, print_table, say
 from slm_atlas.engines import EngineInfo, Worker
 from slm_atlas.errors import EngineError

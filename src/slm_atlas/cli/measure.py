@@ -11,7 +11,7 @@ import msgspec
 
 from slm_atlas import home
 from slm_atlas.bench import Knee, describe_host, host_state
-from slm_atlas.bench.host import unrest
+from slm_atlas.bench.disturbing import unrest
 from slm_atlas.cli.output import print_json, say
 from slm_atlas.cli.profile_rows import print_shares
 from slm_atlas.cli.progress import StudyProgress

@@ -246,8 +246,6 @@ def _exponential(mean: float, error: float, freedom: float, n: int) -> Estimate:
     """The estimate whose logarithm has this mean and standard error."""
     if math.isnan(error):
         return Estimate(value=math.exp(mean), low=None, high=None, n=n, method="none (too few rounds)")
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + stats.LEVEL) / 2, freedom)) * error
+    half = stats.t_quantile((1 + stats.LEVEL) / 2, freedom) * error
     method = "Student's t of log times of rounds, widened for their autocorrelation"
     return Estimate(value=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), n=n, method=method)

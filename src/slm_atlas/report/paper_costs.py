@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 import altair as alt
-from scipy import stats
 
 from slm_atlas import catalog, units
 from slm_atlas.anatomy import Tensor, inventory
@@ -150,10 +149,12 @@ def _caption(data: Rows, models: int) -> str:
 
 
 def _rank_correlation(data: Rows, title: str) -> float:
+    from scipy.stats import spearmanr  # half a second, where nothing else needs it
+
     ours, theirs = (
         [row["value"] for row in data if row["what"] == title and row["source"] == source] for source in (HERE, JETSON)
     )
-    return float(stats.spearmanr(ours, theirs).statistic)
+    return float(spearmanr(ours, theirs).statistic)
 
 
 def _chart(data: Rows) -> dict[str, Any]:

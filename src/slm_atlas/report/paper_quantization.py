@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import altair as alt
 import msgspec
-from scipy import stats
 
 from slm_atlas.anatomy import Quantization
 from slm_atlas.catalog import paper
@@ -137,7 +136,9 @@ def _compared(phase: str, points: Sequence[Point]) -> str:
     common = sorted(ours.keys() & theirs.keys(), key=_place)
     if len(common) < MIN_RANKED:
         return f"{told}."
-    rank = stats.spearmanr([ours[label] for label in common], [theirs[label] for label in common]).statistic
+    from scipy.stats import spearmanr  # half a second, where nothing else needs it
+
+    rank = spearmanr([ours[label] for label in common], [theirs[label] for label in common]).statistic
     return (
         f"{told}; Spearman's rank correlation of the {len(common)} formats in both is {float(rank):.2f} (1: one order)."
     )

@@ -6,6 +6,7 @@ it to load anything. It depends on the measurements alone, so that the same stor
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,31 +92,40 @@ def _render(
     """The page; figures are one's own, the survey's, and those of the insights."""
     dataset, rows = material.dataset, material.rows
     drawn, survey, _ = figures
+    choosable = candidates(rows)
+    return (
+        _templates()
+        .get_template("index.html")
+        .render(
+            title=title,
+            places=_places(dataset, drawn),
+            facts=overview.summary(dataset, rows),
+            headlines=overview.headlines(rows),
+            more_tables=_more_tables(material),
+            claims=told,
+            tallies=claims.tallies(told),
+            insights=asked,
+            counted=counted,
+            **_models(dataset, rows, choosable),
+            figures=drawn,
+            survey=survey,
+            packed={figure.name: packed(figure) for group in figures for figure in group},
+            entities=listings(),
+            failed=tables.failed_runs(dataset),
+            machines=tables.machines(dataset),
+            origins=tables.origins(dataset),
+            smoke=any(not score.comparable for row in rows for score in row.scores.values()),
+            level=f"{stats.LEVEL:.0%}",
+        )
+    )
+
+
+@cache
+def _templates() -> Environment:
     loader = PackageLoader("slm_atlas.report", "templates")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": True}
-    choosable = candidates(rows)
-    return pages.get_template("index.html").render(
-        title=title,
-        places=_places(dataset, drawn),
-        facts=overview.summary(dataset, rows),
-        headlines=overview.headlines(rows),
-        more_tables=_more_tables(material),
-        claims=told,
-        tallies=claims.tallies(told),
-        insights=asked,
-        counted=counted,
-        **_models(dataset, rows, choosable),
-        figures=drawn,
-        survey=survey,
-        packed={figure.name: packed(figure) for group in figures for figure in group},
-        entities=listings(),
-        failed=tables.failed_runs(dataset),
-        machines=tables.machines(dataset),
-        origins=tables.origins(dataset),
-        smoke=any(not score.comparable for row in rows for score in row.scores.values()),
-        level=f"{stats.LEVEL:.0%}",
-    )
+    return pages
 
 
 def _more_tables(material: Material) -> list[tables.Table]:

@@ -2,7 +2,7 @@
 
 The fresh process is the statistical unit of a cost (tokens within a run are not independent), the item that of a
 score. An interval of one arm takes its runs for independent; a ratio within blocks holds under drift too. What is not
-a line of arithmetic is scipy's, imported when first needed (0.5 s).
+a line of arithmetic is scipy's, imported when first needed.
 """
 
 from slm_atlas.stats.estimates import (
@@ -37,6 +37,7 @@ from slm_atlas.stats.hypotheses import (
 )
 from slm_atlas.stats.regression import Regression, determined, regress
 from slm_atlas.stats.scores import Comparison, average, chance_corrected, compare, half_width, items_for, mcnemar
+from slm_atlas.stats.student import t_quantile
 
 __all__ = [
     "LEVEL",
@@ -71,6 +72,7 @@ __all__ = [
     "spread_above",
     "spread_ratio_above",
     "t_above",
+    "t_quantile",
     "trend",
     "weighted_mean_estimate",
     "wilson",

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from slm_atlas.stats.student import t_quantile
+
 LEVEL = 0.95
 """The confidence level of every interval."""
 
@@ -108,10 +110,8 @@ def relative_half_width(values: Sequence[float], *, level: float = LEVEL) -> flo
     """
     if len(values) < 2 or min(values) <= 0:
         raise ValueError("an interval of positive values needs two of them")
-    from scipy.stats import t
-
     logs = [math.log(value) for value in values]
-    half = float(t.ppf((1 + level) / 2, len(logs) - 1)) * statistics.stdev(logs) / len(logs) ** 0.5
+    half = t_quantile((1 + level) / 2, len(logs) - 1) * statistics.stdev(logs) / len(logs) ** 0.5
     return math.expm1(half)
 
 
@@ -135,9 +135,7 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float], *, 
     n, mean = len(logs), statistics.fmean(logs)
     if n < MIN_RUNS:
         return Estimate(value=math.exp(mean), low=None, high=None, n=n, method=f"none (n < {MIN_RUNS})")
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, n - 1)) * statistics.stdev(logs) / n**0.5
+    half = t_quantile((1 + level) / 2, n - 1) * statistics.stdev(logs) / n**0.5
     low, high = math.exp(mean - half), math.exp(mean + half)
     return Estimate(value=math.exp(mean), low=low, high=high, n=n, method="Student's t of log ratios within blocks")
 
@@ -154,10 +152,11 @@ def wilson(successes: int, n: int, *, level: float = LEVEL) -> Estimate:
     """
     if n <= 0 or not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n} trials")
-    from scipy.stats import binomtest
-
-    low, high = binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Estimate(value=successes / n, low=float(low), high=float(high), n=n, method="Wilson")
+    share, z = successes / n, statistics.NormalDist().inv_cdf((1 + level) / 2)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
+    return Estimate(value=share, low=low, high=high, n=n, method="Wilson")
 
 
 def mean_estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate:
@@ -175,9 +174,7 @@ def mean_estimate(values: Sequence[float], *, level: float = LEVEL) -> Estimate:
     n, mean = len(values), statistics.fmean(values)
     if n < MIN_RUNS:
         return Estimate(value=mean, low=None, high=None, n=n, method=f"none (n < {MIN_RUNS})")
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, n - 1)) * statistics.stdev(values) / n**0.5
+    half = t_quantile((1 + level) / 2, n - 1) * statistics.stdev(values) / n**0.5
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method="Student's t")
 
 
@@ -199,10 +196,8 @@ def weighted_mean_estimate(values: Sequence[float], weights: Sequence[float], *,
     mean = math.fsum(value * weight for value, weight in zip(values, weights, strict=True)) / total
     if n < MIN_RUNS:
         return Estimate(value=mean, low=None, high=None, n=n, method=f"none (n < {MIN_RUNS})")
-    from scipy.stats import t
-
     squares = math.fsum((weight * (value - mean)) ** 2 for value, weight in zip(values, weights, strict=True))
-    half = float(t.ppf((1 + level) / 2, n - 1)) * (n / (n - 1) * squares) ** 0.5 / total
+    half = t_quantile((1 + level) / 2, n - 1) * (n / (n - 1) * squares) ** 0.5 / total
     return Estimate(value=mean, low=mean - half, high=mean + half, n=n, method="Student's t")
 
 
@@ -218,10 +213,10 @@ def trend(x: Sequence[float], y: Sequence[float], *, level: float = LEVEL) -> Tr
     """
     if len(x) < MIN_RUNS or min(x) == max(x):
         raise ValueError("a trend needs three points at two or more places")
-    from scipy.stats import linregress, t
+    from scipy.stats import linregress
 
     line = linregress(x, y)
-    half = float(t.ppf((1 + level) / 2, len(x) - 2) * line.stderr)
+    half = t_quantile((1 + level) / 2, len(x) - 2) * float(line.stderr)
     slope = float(line.slope)
     estimate = Estimate(value=slope, low=slope - half, high=slope + half, n=len(x), method="least squares, Student's t")
     return Trend(slope=estimate, intercept=float(line.intercept), r_squared=float(line.rvalue**2))
@@ -244,11 +239,9 @@ def power_law(x: Sequence[float], y: Sequence[float], at: Sequence[float], *, le
         raise ValueError("a power law needs positive values")
     logs, costs = [math.log(value) for value in x], [math.log(value) for value in y]
     line, n, middle = trend(logs, costs, level=level), len(x), statistics.fmean(logs)
-    from scipy.stats import t
-
     left = sum((cost - line.intercept - line.slope.value * log) ** 2 for log, cost in zip(logs, costs, strict=True))
     spread = sum((log - middle) ** 2 for log in logs)
-    unit = float(t.ppf((1 + level) / 2, n - 2)) * math.sqrt(left / (n - 2))
+    unit = t_quantile((1 + level) / 2, n - 2) * math.sqrt(left / (n - 2))
     found = []
     for place in map(math.log, at):
         mean = line.intercept + line.slope.value * place

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from slm_atlas.stats.estimates import LEVEL, MIN_RUNS, Estimate, Trend, trend, wilson
+from slm_atlas.stats.student import t_below, t_quantile
 
 
 class BorderTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,15 +54,13 @@ def t_above(value: float, error: float, freedom: float, border: float, *, n: int
         n: observations.
         method: what is said of the interval.
     """
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
+    half = t_quantile((1 + LEVEL) / 2, freedom) * error
     effect = Estimate(value=value, low=value - half, high=value + half, n=n, method=method)
     if error == 0:
         above = value > border
         return BorderTest(effect=effect, p_for=0.0 if above else 1.0, p_against=1.0 if value >= border else 0.0)
     at = (value - border) / error
-    return BorderTest(effect=effect, p_for=float(t.sf(at, freedom)), p_against=float(t.cdf(at, freedom)))
+    return BorderTest(effect=effect, p_for=t_below(-at, freedom), p_against=t_below(at, freedom))
 
 
 def within(tested_low: BorderTest, tested_high: BorderTest) -> BorderTest:
@@ -154,10 +153,8 @@ def _satterthwaite(
 
 def slope_error(line: Trend) -> float:
     """The standard error of a line's slope."""
-    from scipy.stats import t
-
     slope = line.slope
-    return (_end(slope.high) - slope.value) / float(t.ppf((1 + LEVEL) / 2, slope.n - 2))
+    return (_end(slope.high) - slope.value) / t_quantile((1 + LEVEL) / 2, slope.n - 2)
 
 
 def slope_above(x: Sequence[float], y: Sequence[float], border: float = 0.0) -> BorderTest:
@@ -200,7 +197,7 @@ def spread_ratio_above(first: Sequence[float], second: Sequence[float]) -> Borde
     Raises:
         ValueError: fewer than four pairs, or a series without spread.
     """
-    from scipy.stats import pearsonr, t
+    from scipy.stats import pearsonr
 
     pairs = list(zip(first, second, strict=True))
     _need(len(pairs), 4)
@@ -213,11 +210,11 @@ def spread_ratio_above(first: Sequence[float], second: Sequence[float]) -> Borde
     alike = min(sums) == max(sums) or min(differences) == max(differences)  # then both scatter the same
     of_sums = 0.0 if alike else float(pearsonr(sums, differences).statistic)
     at = of_sums * math.sqrt((n - 2) / max(1e-12, 1 - of_sums**2))
-    spread = 1 + 2 * (1 - within_pairs**2) * float(t.ppf((1 + LEVEL) / 2, n - 2)) ** 2 / (n - 2)
+    spread = 1 + 2 * (1 - within_pairs**2) * t_quantile((1 + LEVEL) / 2, n - 2) ** 2 / (n - 2)
     ratio, room = variances[0] / variances[1], math.sqrt(spread**2 - 1)
     low, high = (math.sqrt(ratio * (spread + sign * room)) for sign in (-1, 1))
     effect = Estimate(value=math.sqrt(ratio), low=low, high=high, n=n, method="Pitman and Morgan")
-    return BorderTest(effect=effect, p_for=float(t.sf(at, n - 2)), p_against=float(t.cdf(at, n - 2)))
+    return BorderTest(effect=effect, p_for=t_below(-at, n - 2), p_against=t_below(at, n - 2))
 
 
 def spread_above(values: Sequence[float], border: float, *, fitted: int = 1) -> BorderTest:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from slm_atlas.stats.estimates import LEVEL, Estimate
+from slm_atlas.stats.student import t_quantile
 
 
 class Regression(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +46,6 @@ def regress(predictors: Mapping[str, Sequence[float]], y: Sequence[float]) -> Re
     >>> round(found.coefficients["x"].value, 2), found.left_out.value > 0.99
     (2.01, True)
     """
-    from scipy.stats import t
-
     x = np.column_stack([np.ones(len(y)), *(np.asarray(values, dtype=float) for values in predictors.values())])
     freedom = x.shape[0] - x.shape[1]
     if freedom < 3:
@@ -56,7 +55,7 @@ def regress(predictors: Mapping[str, Sequence[float]], y: Sequence[float]) -> Re
     target, inverse = np.asarray(y, dtype=float), np.linalg.inv(x.T @ x)
     beta = inverse @ x.T @ target
     residuals = target - x @ beta
-    half = float(t.ppf((1 + LEVEL) / 2, freedom)) * np.sqrt(np.diag(inverse) * float(residuals @ residuals) / freedom)
+    half = t_quantile((1 + LEVEL) / 2, freedom) * np.sqrt(np.diag(inverse) * float(residuals @ residuals) / freedom)
     total = float(((target - target.mean()) ** 2).sum())
     return Regression(
         coefficients={
@@ -100,12 +99,10 @@ def _left_out(x: np.ndarray, targets: np.ndarray) -> list[float]:
 
 def _jackknifed(x: np.ndarray, target: np.ndarray) -> Estimate:
     """What is explained of points left out, and how much it varies from one set of points to another."""
-    from scipy.stats import t
-
     n, whole = len(target), _left_out(x, target)[0]
     without = [np.delete(np.arange(n), place) for place in range(n)]
     each = np.array([_left_out(x[kept], target[kept])[0] for kept in without if _has_full_rank(x[kept])])
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt((n - 1) * float(each.var()))
+    half = t_quantile((1 + LEVEL) / 2, n - 1) * math.sqrt((n - 1) * float(each.var()))
     return Estimate(value=whole, low=whole - half, high=min(1.0, whole + half), n=n, method="leave-one-out, jackknife")
 
 

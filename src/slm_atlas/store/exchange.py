@@ -17,6 +17,7 @@ import msgspec
 
 from slm_atlas.errors import UserError
 from slm_atlas.store.db import Attempt, Store
+from slm_atlas.store.faults import read_bytes
 from slm_atlas.store.merge import Merged, Merger, is_store, snapshot
 from slm_atlas.store.records import Artifact, Host, Run, Sample
 from slm_atlas.store.replacing import replacing
@@ -126,10 +127,7 @@ def is_export(path: Path) -> bool:
     Raises:
         UserError: the file cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    data = read_bytes(path)
     return not data.strip() or b'"record":' in data.replace(b" ", b"")
 
 

@@ -18,6 +18,7 @@ import msgspec
 from slm_atlas import __version__
 from slm_atlas.errors import Outcome, UserError
 from slm_atlas.store.db import Store
+from slm_atlas.store.faults import read_bytes
 from slm_atlas.store.keys import content_hash, run_key
 from slm_atlas.store.merge import Merged
 from slm_atlas.store.records import Artifact, Host, Run, RunKind, Sample
@@ -101,10 +102,7 @@ def read_llama_bench(path: Path) -> list[dict[str, Any]] | None:
     Raises:
         UserError: the file cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    data = read_bytes(path)
     for texts in ([data], data.splitlines()):
         found = _documents(texts)
         if found and all(isinstance(test, dict) and "samples_ns" in test for test in found):

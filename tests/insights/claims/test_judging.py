@@ -12,6 +12,7 @@ from slm_atlas import stats
 from slm_atlas.insights.claims import CLAIMS, Claim, Data, Finding, Part, Result, Verdict, judged, no_data, too_few
 from slm_atlas.insights.claims.judging import p_values
 
+TRIALS = [100, pytest.param(1000, marks=pytest.mark.slow)]
 CLAIM = msgspec.structs.replace(CLAIMS[0], doubt=None)
 
 
@@ -33,8 +34,9 @@ def shared(rng: np.random.Generator, claims: int, effect: float, models: int = 1
     return [result(part((effect + 0.7 * common + 0.7 * rng.normal(0, 1, models)).tolist())) for _ in range(claims)]
 
 
-def test_a_family_under_the_null_errs_at_most_once_in_twenty() -> None:
-    rng, trials = np.random.default_rng(5), 300
+@pytest.mark.parametrize("trials", TRIALS)
+def test_a_family_under_the_null_errs_at_most_once_in_twenty(trials: int) -> None:
+    rng = np.random.default_rng(5)
     wrong = sum(
         any(found.verdict is not Verdict.UNDECIDED for found in verdicts(shared(rng, 20, 0.0))) for _ in range(trials)
     )
@@ -42,8 +44,9 @@ def test_a_family_under_the_null_errs_at_most_once_in_twenty() -> None:
     assert wrong / trials <= 0.1 + 3 * (0.1 * 0.9 / trials) ** 0.5
 
 
-def test_off_the_border_the_wrong_verdict_is_as_rare_as_said() -> None:
-    rng, trials = np.random.default_rng(6), 300
+@pytest.mark.parametrize("trials", TRIALS)
+def test_off_the_border_the_wrong_verdict_is_as_rare_as_said(trials: int) -> None:
+    rng = np.random.default_rng(6)
     wrong = sum(any(f.verdict is Verdict.HOLDS for f in verdicts(shared(rng, 20, -0.02))) for _ in range(trials))
     assert wrong / trials <= 0.05 + 3 * (0.05 * 0.95 / trials) ** 0.5
 
