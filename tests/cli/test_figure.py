@@ -10,6 +10,7 @@ import pytest
 
 from slm_atlas import home
 from slm_atlas.report.registry import ENTRIES, SURVEY
+from slm_atlas.store.faults import read_bytes
 from slm_atlas.store.reference import PREFIX, reference_names, reference_path
 
 from .atlas import document, slm, wrong
@@ -64,7 +65,7 @@ def test_two_machines_in_one_store_are_figure_9(tmp_path: Path, reference: None)
     assert "slm results merge" in wrong("figure", "fig9", "--data", "mine")
     other = tmp_path / "other.jsonl"
     other.write_text(
-        "".join(f"{line}\n" for line in map(elsewhere, reference_path(REFERENCE).read_text().splitlines()))
+        "".join(f"{line}\n" for line in map(elsewhere, read_bytes(reference_path(REFERENCE)).decode().splitlines()))
     )
     assert slm("results", "merge", other).exit_code == 0
     found = document("figure", "fig9", "--data", "mine")

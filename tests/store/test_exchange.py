@@ -54,6 +54,28 @@ def test_an_import_holds_what_was_exported(store: Store, other: Store, tmp_path:
     assert content(other) == content(store)
 
 
+def test_a_packed_export_is_smaller_and_holds_the_same(store: Store, other: Store, tmp_path: Path) -> None:
+    plain, packed = tmp_path / "out.jsonl", tmp_path / "out.jsonl.gz"
+    export_jsonl(store, plain)
+    export_jsonl(store, packed)
+    assert packed.stat().st_size < plain.stat().st_size
+    packed = packed.rename(tmp_path / "renamed")
+    assert import_jsonl(other, packed) == Merged(artifacts=1, hosts=1, runs=3)
+    assert content(other) == content(store)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:30] + b"\0\0\0" + data[33:]])
+def test_a_packed_export_that_is_damaged_is_one_clear_line(
+    store: Store, other: Store, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    packed = tmp_path / "out.jsonl.gz"
+    export_jsonl(store, packed)
+    packed.write_bytes(damage(packed.read_bytes()))
+    with pytest.raises(UserError, match=r"out\.jsonl\.gz cannot be unpacked"):
+        import_jsonl(other, packed)
+    assert content(other) == ({}, {}, [])
+
+
 def test_importing_again_adds_nothing(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     export_jsonl(store, path)

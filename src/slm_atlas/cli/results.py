@@ -113,15 +113,16 @@ def _print_samples(samples: list[Sample]) -> None:
 def export_results(path: Path) -> None:
     """Write everything to PATH: a .jsonl that another atlas merges, or a .parquet or .csv with a line a sample.
 
-    JSONL holds every attempt; the others the one of each run that counts, Parquet with every field.
+    JSONL (.jsonl.gz: packed) holds every attempt; the others the one of each run that counts, Parquet with every field.
     """
     from slm_atlas.store import export_csv, export_jsonl, export_parquet
 
-    writers = {".jsonl": export_jsonl, ".parquet": export_parquet, ".csv": export_csv}
-    if path.suffix not in writers:
-        raise UserError(f"Cannot tell the format of {path}.", "a name that ends with .jsonl, .parquet or .csv")
+    writers = {".jsonl": export_jsonl, ".jsonl.gz": export_jsonl, ".parquet": export_parquet, ".csv": export_csv}
+    writer = next((each for ending, each in writers.items() if path.name.endswith(ending)), None)
+    if writer is None:
+        raise UserError(f"Cannot tell the format of {path}.", f"a name that ends with {', '.join(writers)}")
     with Store(home.store_path(), reading=True) as store:
-        writers[path.suffix](store, path)
+        writer(store, path)
     say(f"Written: {path}")
 
 

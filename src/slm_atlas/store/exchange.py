@@ -6,6 +6,7 @@ concatenated. Every attempt is there.
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ class _RunLine(_Line, frozen=True, tag="run"):
 
 
 def export_jsonl(store: Store, path: Path) -> None:
-    """Writes all that a store holds, one line a fact; the file appears whole or not at all.
+    """Writes all that a store holds, one line a fact; the file appears whole or not at all, packed if named `.gz`.
 
     Raises:
         UserError: the file cannot be written.
@@ -50,8 +51,9 @@ def export_jsonl(store: Store, path: Path) -> None:
         lines: list[_Line] = [_ArtifactLine(artifact) for artifact in store.artifacts().values()]
         lines += [_HostLine(host) for host in store.hosts().values()]
         lines += [_RunLine(run, samples) for run, samples in store.attempts()]
+    text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
     with replacing(path) as file:
-        file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
+        file.write(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def import_jsonl(store: Store, path: Path) -> Merged:
@@ -109,10 +111,7 @@ def _by_key(lines: Mapping[int, _Line]) -> dict[str, dict[int, Attempt]]:
 def _read_lines(path: Path) -> dict[int, _Line]:
     """The lines of an export, by their number in the file."""
     decoder = msgspec.json.Decoder(_ArtifactLine | _HostLine | _RunLine)
-    try:
-        texts = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    texts = read_bytes(path).split(b"\n")
     lines: dict[int, _Line] = {}
     for number, text in enumerate(texts, 1):
         if text.strip():

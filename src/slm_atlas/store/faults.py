@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from slm_atlas.errors import UserError
+
+GZIP = b"\x1f\x8b"
+"""What a packed file begins with."""
 
 
 class _Complaint(NamedTuple):
@@ -73,12 +78,15 @@ def make_folder(path: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds.
+    """What a file holds, unpacked where it is packed (gzip), whatever its name.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read or unpacked.
     """
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(GZIP) else data
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be unpacked: {error}.", "copy it again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error

@@ -9,7 +9,7 @@ from slm_atlas.errors import UserError
 
 PREFIX = "builtin:"
 """What a name of such results begins with."""
-_ENDING = ".jsonl"
+_ENDING = ".jsonl.gz"
 
 
 def reference_names() -> list[str]:
