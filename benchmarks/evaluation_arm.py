@@ -1,9 +1,9 @@
-"""One arm of the evaluation benchmarks: lm-eval's own tasks on rows of a folder, by our engine or by lm-eval's `hf`.
+"""One arm of the evaluation benchmarks: lm-eval's own tasks on rows of a folder, by our engines or by lm-eval's `hf`.
 
-Called by `evaluation_exactness.py` and `evaluation_speed.py`, each arm in a process of its own (and, for `hf`, under a
-Python that has torch, transformers, accelerate and lm-eval). Tasks are lm-eval's definitions by `include:`, with rows
-in place of the hub's. The time is that of the model's methods alone, which get all requests of all tasks at once, as
-lm-eval gives them: building prompts and judging answers are lm-eval's own in both arms, and left out.
+Called by `evaluation_exactness.py` and `evaluation_speed.py`, each arm in a process of its own (for all but llama.cpp
+under a Python that has torch, transformers, accelerate and lm-eval). Tasks are lm-eval's definitions by `include:`,
+with rows in place of the hub's. The time is that of the model's methods alone, which get all requests of all tasks at
+once, as lm-eval gives them: building prompts and judging answers are lm-eval's own in all arms, and left out.
 """
 
 from __future__ import annotations
@@ -121,13 +121,16 @@ class Clock:
 
 
 def ours(chosen: argparse.Namespace) -> tuple[TemplateLM, Callable[[], dict[str, Any]]]:
-    """Our engine in its worker, as lm-eval's model, and what it says of its work when it is done."""
+    """Our engine (llama.cpp or PyTorch) in its worker, as lm-eval's model, and what it says of its work at the end."""
     from slm_atlas.engines import LoadSettings, Worker
     from slm_atlas.evals.lm import EngineLM, call_tokens
     from slm_atlas.evals.run import work_notes
 
-    worker = Worker(deadline_s=3600)
-    loaded = worker.load(LoadSettings(path=chosen.model, context=chosen.context, micro_batch=chosen.micro_batch))
+    worker = Worker("llamacpp" if chosen.arm == "ours" else "torch", deadline_s=3600)
+    loading = LoadSettings(
+        path=chosen.model, context=chosen.context, micro_batch=chosen.micro_batch, dtype=chosen.dtype
+    )
+    loaded = worker.load(loading)
     lm = EngineLM(worker, context=loaded.context, tokens=call_tokens(loaded.model_params))
     return lm, lambda: {**work_notes(lm.work), "truncated": lm.truncated, "spanned": lm.spanned}
 
@@ -151,7 +154,7 @@ def theirs(chosen: argparse.Namespace) -> tuple[TemplateLM, Callable[[], dict[st
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Evaluate; what each item got."""
     clock = Clock()
-    lm, work = (ours if chosen.arm == "ours" else theirs)(chosen)
+    lm, work = (theirs if chosen.arm == "hf" else ours)(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         tasks = build(chosen.tasks, chosen.data, chosen.shots, chosen.fixed, chosen.limit, Path(scratch))
         task_dict = {"tasks": tasks, "groups": {}, "group_map": {}}
@@ -173,7 +176,7 @@ def _item(entry: Mapping[str, Any]) -> dict[str, Any]:
 def parser() -> argparse.ArgumentParser:
     """What an arm is told."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("arm", choices=("ours", "hf"))
+    found.add_argument("arm", choices=("ours", "torch", "hf"))
     found.add_argument("--model", required=True, help="a GGUF file")
     found.add_argument("--data", type=Path, required=True, help="a folder of rows, a folder a task")
     found.add_argument("--tasks", nargs="+", required=True, choices=[*DEFINITIONS, "mmlu"])

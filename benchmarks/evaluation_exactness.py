@@ -3,7 +3,8 @@
 Both arms run lm-eval's own tasks on the same rows (`evaluation_arm.py`): ours on the GGUF, `hf` on the same file
 dequantized by transformers in float32. With a quantized file the two differ by what its kernels round (activations to
 8 bits); `--compute F32` or `F16` has ours run the file written again in that type by llama.cpp's quantizer, which loses
-nothing of the weights: what remains is arithmetic.
+nothing of the weights: what remains is arithmetic. `--torch float32` (or bfloat16) has our engine in PyTorch instead,
+on the same dequantized weights.
 """
 
 from __future__ import annotations
@@ -116,6 +117,8 @@ def comparisons(arguments: argparse.Namespace) -> Iterator[Comparison]:
     common = ["--data", str(arguments.data), "--limit", str(arguments.limit)]
     hf = Arm(arguments.hf_python, ("hf", "--model", str(model), "--dtype", "float32", "--batch", "8"))
     mine = Arm(sys.executable, ("ours", "--model", str(path)))
+    if arguments.torch:
+        mine = Arm(arguments.hf_python, ("torch", "--model", str(model), "--dtype", arguments.torch))
     for shots in arguments.shots:
         for task in arguments.tasks:
             asked = [*common, "--tasks", task, "--shots", str(shots)]
@@ -131,6 +134,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shots", type=int, nargs="+", default=[0, 5])
     parser.add_argument("--limit", type=int, default=100, help="items a task")
     parser.add_argument("--compute", default="native", help="native, or F16, BF16, F32")
+    parser.add_argument("--torch", metavar="TYPE", help="our engine in PyTorch, in this number type")
     parser.add_argument("--hf-python", default=sys.executable, help="with torch, transformers, accelerate, lm-eval")
     parser.add_argument("--json", action="store_true", help="a line a comparison instead of a table")
     return parser.parse_args()

@@ -1,7 +1,8 @@
 """Seconds of an evaluation, ours and lm-eval's `hf`: `python benchmarks/evaluation_speed.py --data DIR [--rounds 5]`.
 
 The same rows, the same prompts, in one run: each round takes every arm once, in random order, each in a fresh process
-(`evaluation_arm.py`). `hf` runs float32 and bfloat16 at several batch sizes; its best one is the one compared with.
+(`evaluation_arm.py`). Ours are llama.cpp in the precisions of `--compute`, and PyTorch in those of `--torch`. `hf` runs
+float32 and bfloat16 at several batch sizes; its best one is the one compared with.
 Ratios are of times, within rounds. Beside them: what our engine was asked and what it computed, which part of the time
 was spent outside the model, and its tokens a second against llama-bench's prefill of the same file.
 """
@@ -57,10 +58,15 @@ def arms(arguments: argparse.Namespace) -> dict[str, Arm]:
     found = {}
     for compute in arguments.compute:
         path = model if compute == "native" else requantized(model, Quantization(compute))
-        for order in ("lm-eval", "fixed"):
+        for order in arguments.orders:
             extra = ("--fixed",) if order == "fixed" else ()
             told = ("ours", "--model", str(path), "--micro-batch", str(arguments.micro_batch), *extra)
             found[f"ours {compute}, shots {order}"] = Arm(sys.executable, told)
+    for dtype in arguments.torch:
+        for order in arguments.orders:
+            extra = ("--fixed",) if order == "fixed" else ()
+            told = ("torch", "--model", str(model), "--dtype", dtype, *extra)
+            found[f"torch {dtype}, shots {order}"] = Arm(arguments.hf_python, told)
     for dtype in arguments.dtypes:
         for batch in arguments.batches:
             told = ("hf", "--model", str(model), "--dtype", dtype, "--batch", str(batch))
@@ -138,7 +144,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=int, default=50, help="items a task; of mmlu five times as many, in all")
     parser.add_argument("--workloads", nargs="+", default=["icl", "mmlu", "gsm8k"])
-    parser.add_argument("--compute", nargs="+", default=["native", "F16"])
+    parser.add_argument("--compute", nargs="*", default=["native", "F16"], help="of llama.cpp")
+    parser.add_argument("--torch", nargs="*", default=["float32", "bfloat16"], help="of our engine in PyTorch")
+    parser.add_argument("--orders", nargs="+", default=["lm-eval", "fixed"], help="of worked examples, in our arms")
     parser.add_argument("--micro-batch", type=int, default=512)
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 16, 32])

@@ -108,11 +108,14 @@ def test_imports_inside_functions_count() -> None:
 
 
 def native(path: Path) -> bool:
-    """Whether importing a module loads native code that may abort, which belongs in a child process."""
+    """Whether importing a module loads native code that may abort, itself or through a module beside it."""
     top = parsed(path).body
     names = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in top if isinstance(node, ast.ImportFrom)]
-    return any(name.partition(".")[0] in ("llama_cpp", "torch", "transformers") for name in names)
+    beside = [path.with_name(f"{name.rpartition('.')[2]}.py") for name in names if name.startswith(f"{NAME}.engines.")]
+    return any(name.partition(".")[0] in ("llama_cpp", "torch", "transformers") for name in names) or any(
+        other != path and other.is_file() and native(other) for other in beside
+    )
 
 
 def test_modules_that_load_native_code_are_not_collected_for_doctests() -> None:

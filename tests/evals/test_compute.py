@@ -12,7 +12,7 @@ from slm_atlas.engines import LoadReport, LoadSettings
 from slm_atlas.engines.fake import Fake
 from slm_atlas.errors import EngineRefused
 from slm_atlas.evals import Choice, Compute
-from slm_atlas.evals.compute import GAIN, PASSES, choose, fastest, keep_choice, known_choice, weights
+from slm_atlas.evals.compute import GAIN, PASSES, choose, fastest, keep_choice, known_choice, loading, settled, weights
 from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import quantization_label
 
@@ -41,7 +41,7 @@ class Timed(Fake):
 
 def chosen(files: dict[Compute, str], order: list[str] | None = None) -> Choice:
     seen: list[str] = [] if order is None else order
-    return choose(lambda: Timed(seen), {compute: Path(name) for compute, name in files.items()})
+    return choose(lambda: Timed(seen), {compute: LoadSettings(path=name) for compute, name in files.items()})
 
 
 def test_the_fastest_copy_is_taken_where_it_is_clearly_faster() -> None:
@@ -92,3 +92,13 @@ def test_else_a_copy_in_that_precision(tiny_model: Path, compute: Compute, own_h
     assert own_home in copy.parents
     assert quantization_label(read_header(copy)) == compute.upper()
     assert weights(tiny_model, compute, engine="fake") == copy
+
+
+def test_pytorch_takes_the_weights_as_they_are_in_another_number_type(tmp_path: Path) -> None:
+    """No copy is made, nor a file stored in 16 bits computed in them unless asked."""
+    path = tmp_path / "model.gguf"
+    told = {compute: loading(path, compute, context=64, engine="torch") for compute in (NATIVE, BF16, F16)}
+    assert {found.path for found in told.values()} == {str(path)}
+    assert [found.dtype for found in told.values()] == ["float32", "bfloat16", "float16"]
+    assert settled(BF16, "BF16", "torch") is BF16
+    assert settled(BF16, "BF16", "llamacpp") is NATIVE

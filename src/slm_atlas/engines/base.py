@@ -57,6 +57,8 @@ class LoadSettings(Struct, frozen=True):
     """Most sequences generated at once. Their caches come beside the one of `context`, when they are first needed."""
     sequences_bytes: int = 1 << 30
     """Most bytes that the caches of all sequences generated at once take: where more would, fewer run at once."""
+    dtype: str = "float32"
+    """Number type of the weights in PyTorch: float32, bfloat16 or float16."""
     tokenizer: str | None = None
     """For a model behind a server: the folder, or the Hub's name, of its tokenizer; None: there is none at hand."""
     simulate: bool = False

@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slm_atlas.engines.packing import Run
+from slm_atlas.engines.sequences import Rows
 from slm_atlas.errors import EngineRefused
 
-Rows = npt.NDArray[np.float32]
-"""Logits, shape (tokens they were asked of, n_vocab); llama.cpp's own memory, which the next call overwrites."""
 _INT_BYTES = ctypes.sizeof(ctypes.c_int32)
 
 
 class Batches:
-    """A context with a model's weights: runs tokens of many sequences, and says how long that took.
+    """A context with a model's weights, as `Sequences` of llama.cpp; rows of logits are its own memory.
 
     Args:
         model: the loaded model (`llama_model *`); must outlive this.

@@ -1,4 +1,4 @@
-"""Continues many prompts at once in llama.cpp: a token of each in every step, and the next prompt where one is done."""
+"""Continues many prompts at once: a token of each in every step, and the next prompt where one is done."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from slm_atlas.engines.base import Generation, Generations, Prompt, Work
-from slm_atlas.engines.batches import Batches, Rows
 from slm_atlas.engines.packing import Run, checked, common
+from slm_atlas.engines.sequences import Rows, Sequences
 
 LEAST_SHARED = 16
 """Tokens that prompts share for it to be worth a copy of the cache."""
@@ -20,8 +20,8 @@ LEAST_SHARED = 16
 class Vocabulary(NamedTuple):
     """What generation needs to know of tokens."""
 
-    piece: Callable[[int], bytes]
-    """The bytes of a token."""
+    piece: Callable[[int], bytes] | None
+    """The bytes of a token; None: they are not known, so that only `text` says what stands there."""
     ends: Callable[[int], bool]
     """A token ends what is generated."""
     text: Callable[[Sequence[int]], str]
@@ -83,9 +83,7 @@ class _Running:
             self._end(None, stopped=True)
             return
         self.tokens.append(token)
-        seen = max(0, len(self._bytes) - self._longest + 1)
-        self._bytes += self._vocabulary.piece(token)
-        if any(self._bytes.find(stop, seen) >= 0 for stop in self._stops):
+        if self._may_stop(token):
             # Bytes only say that there may be a stop: the tokenizer decides what the text is.
             text = self._vocabulary.text(self.tokens)
             ends = [place for place in map(text.find, self.prompt.stop) if place >= 0]
@@ -93,6 +91,14 @@ class _Running:
                 self._end(text[: min(ends)], stopped=True)
         if self.done is None and len(self.tokens) >= limit:
             self._end(None, stopped=False)
+
+    def _may_stop(self, token: int) -> bool:
+        """Whether a stop string may have come with this token; takes up its bytes."""
+        if self._vocabulary.piece is None:
+            return bool(self._stops)
+        seen = max(0, len(self._bytes) - self._longest + 1)
+        self._bytes += self._vocabulary.piece(token)
+        return any(self._bytes.find(stop, seen) >= 0 for stop in self._stops)
 
     def _end(self, text: str | None, *, stopped: bool) -> None:
         whole = self._vocabulary.text(self.tokens) if text is None else text
@@ -110,14 +116,25 @@ class Generator:
         sequences: sequences the context was made for, that one included.
         context: tokens of a sequence.
         size: most tokens of a call.
+        shares: what a group of prompts shares may be read once and copied.
     """
 
-    def __init__(self, batches: Batches, vocabulary: Vocabulary, *, sequences: int, context: int, size: int) -> None:
+    def __init__(
+        self,
+        batches: Sequences,
+        vocabulary: Vocabulary,
+        *,
+        sequences: int,
+        context: int,
+        size: int,
+        shares: bool = True,
+    ) -> None:
         self._batches = batches
         self._vocabulary = vocabulary
         self._shared_in = sequences - 1
         self._context = context
         self._size = size
+        self._shares = shares
 
     def generate(self, prompts: Sequence[Prompt]) -> Generations:
         """See `Engine.generate`."""
@@ -143,7 +160,8 @@ class Generator:
 
     def _all(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Generation]]:
         """Each prompt's place and what was generated, as they end."""
-        waiting = deque(groups([prompt.tokens for prompt in prompts]))
+        texts = [prompt.tokens for prompt in prompts]
+        waiting = deque(groups(texts) if self._shares else [Group([place], 0) for place in range(len(texts))])
         queue: deque[int] = deque()
         shared = 0
         running: dict[int, _Running] = {}  # by sequence

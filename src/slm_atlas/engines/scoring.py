@@ -1,4 +1,4 @@
-"""Scores many continuations in llama.cpp: what their texts share is read once, in full micro-batches."""
+"""Scores many continuations: what their texts share is read once, in full micro-batches."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from slm_atlas.engines.base import Pair, Score, Scores, Work
-from slm_atlas.engines.batches import Batches
 from slm_atlas.engines.packing import TRUNK, Leaf, Plan, Run, Target, branch_depths, checked, micro_batches, plan
+from slm_atlas.engines.sequences import Sequences
 from slm_atlas.engines.softmax import LogSoftmax
 from slm_atlas.errors import EngineRefused
 
@@ -25,7 +25,7 @@ class Scorer:
     """
 
     def __init__(
-        self, batches: Batches, softmax: LogSoftmax, *, context: int, size: int, sequences: int, divisible: bool
+        self, batches: Sequences, softmax: LogSoftmax, *, context: int, size: int, sequences: int, divisible: bool
     ) -> None:
         self._batches = batches
         self._softmax = softmax
@@ -94,10 +94,11 @@ class Scorer:
             if begin:
                 self._batches.copy(len(kept), 0)
             depths = sorted(set(branch_depths(planned.leaves, number)) - {begin})
+            depths = depths[: self._sequences - 1 - len(kept)]
             for depth in [*depths, len(leaf.tokens)]:
                 self._read_on(leaf, begin, depth, place, planned.targets)
                 begin = depth
-                if depth < len(leaf.tokens) and len(kept) + 1 < self._sequences:
+                if depth < len(leaf.tokens):
                     kept.append(depth)
                     self._batches.copy(0, len(kept))
             place += len(leaf.tokens) - leaf.start

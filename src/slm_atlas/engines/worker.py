@@ -45,7 +45,7 @@ from slm_atlas.engines.base import (
 from slm_atlas.engines.cores import affinity, pin
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
-ENGINES = ("llamacpp", "transformers", "endpoint", "hf", "completions", "fake")
+ENGINES = ("llamacpp", "transformers", "endpoint", "torch", "hf", "completions", "fake")
 """Names of the engines a worker can run."""
 LOG_TAIL_LINES = 20
 """Lines of the engine's log kept with a failure."""
@@ -55,6 +55,7 @@ thread on the core of the one that woke it, and both share that."""
 _TORCH = {"torch": "transformers", "transformers": "transformers"}
 _NEEDED = {
     "transformers": _TORCH,
+    "torch": _TORCH,
     "hf": {"lm_eval": "eval", **_TORCH},
     "completions": {"lm_eval": "eval", "tenacity": "endpoint"},
 }
@@ -332,6 +333,10 @@ def _engine(name: str) -> Engine:
             from slm_atlas.engines.transformers import Transformers
 
             return Transformers()
+        case "torch":
+            from slm_atlas.engines.packed_torch import PackedTorch
+
+            return PackedTorch()
         case "hf":
             from slm_atlas.engines.handed_over import HuggingFace
 

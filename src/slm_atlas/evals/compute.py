@@ -1,4 +1,8 @@
-"""In which precision an evaluation computes: the weights as they are stored, or a 16-bit copy of the file."""
+"""In which precision an evaluation computes: as the weights are stored, or in 16 bits.
+
+llama.cpp computes what a file holds, so that another precision is another file: a copy. PyTorch takes the weights in
+any number type; in float32, which loses nothing of them, unless told otherwise.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,10 @@ class Compute(StrEnum):
 
 
 COPIES = (Compute.BF16, Compute.F16)
+DTYPES = {Compute.NATIVE: "float32", Compute.BF16: "bfloat16", Compute.F16: "float16"}
+"""PyTorch's number types."""
+TORCH = "torch"
+"""The engine that takes weights in any number type."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,13 +98,13 @@ def fastest(prefill_s: Mapping[Compute, list[float]]) -> Compute:
     return best if seconds[Compute.NATIVE] >= GAIN * seconds[best] else Compute.NATIVE
 
 
-def settled(compute: Compute, quantization: str) -> Compute:
-    """The precision of a file with this label: a file that is stored so is computed natively.
+def settled(compute: Compute, quantization: str, engine: str = "llamacpp") -> Compute:
+    """The precision of a file with this label: one that is stored so is computed natively, but for PyTorch.
 
-    >>> settled(Compute.F16, "F16"), settled(Compute.F16, "Q4_1")
-    (<Compute.NATIVE: 'native'>, <Compute.F16: 'f16'>)
+    >>> settled(Compute.F16, "F16"), settled(Compute.F16, "Q4_1"), settled(Compute.F16, "F16", "torch")
+    (<Compute.NATIVE: 'native'>, <Compute.F16: 'f16'>, <Compute.F16: 'f16'>)
     """
-    return Compute.NATIVE if quantization.lower() == compute else compute
+    return Compute.NATIVE if engine != TORCH and quantization.lower() == compute else compute
 
 
 def weights(path: Path, compute: Compute, *, engine: str = "llamacpp") -> Path:
@@ -112,6 +120,19 @@ def weights(path: Path, compute: Compute, *, engine: str = "llamacpp") -> Path:
     return requantized(path, compute.label, engine=engine)
 
 
+def loading(path: Path | str, compute: Compute, *, context: int, engine: str = "llamacpp") -> LoadSettings:
+    """How a model is loaded to be computed in a precision; its copy is made if it is needed and not there.
+
+    Raises:
+        UserError: the copy cannot be made.
+    """
+    if engine == TORCH:
+        return LoadSettings(path=str(path), context=context, dtype=DTYPES[compute])
+    if compute in COPIES:
+        path = weights(Path(path), compute, engine=engine)
+    return LoadSettings(path=str(path), context=context)
+
+
 def copy_path(path: Path, compute: Compute) -> Path:
     """Where the copy of a file in a precision is kept."""
     from slm_atlas.models.requantize import requantized_path
@@ -121,7 +142,7 @@ def copy_path(path: Path, compute: Compute) -> Path:
 
 def choose(
     start: Callable[[], AbstractContextManager[Engine]],
-    files: Mapping[Compute, Path],
+    files: Mapping[Compute, LoadSettings],
     left_out: Mapping[Compute, str] | None = None,
 ) -> Choice:
     """Time a prefill of each file in turn, each in an engine of its own, and choose.
@@ -130,7 +151,7 @@ def choose(
 
     Args:
         start: starts an engine.
-        files: the file of each precision; `NATIVE` is among them.
+        files: how each precision is loaded; `NATIVE` is among them.
         left_out: why other precisions are not tried.
 
     Raises:
@@ -140,9 +161,9 @@ def choose(
     failed = dict(left_out or {})
     with ExitStack() as stack:
         timed: dict[Compute, Callable[[], float]] = {}
-        for compute, path in files.items():
+        for compute, settings in files.items():
             try:
-                timed[compute] = _prefill(stack.enter_context(start()), path)
+                timed[compute] = _prefill(stack.enter_context(start()), settings)
                 prefill_s[compute] = []
             except EngineError as error:
                 if compute is Compute.NATIVE:
@@ -155,9 +176,9 @@ def choose(
     return Choice(compute=fastest(prefill_s), prefill_s=prefill_s, failed=failed)
 
 
-def _prefill(engine: Engine, path: Path) -> Callable[[], float]:
+def _prefill(engine: Engine, settings: LoadSettings) -> Callable[[], float]:
     """Load a file and warm it up; what reads the tokens once more, and says how long it took."""
-    loaded = engine.load(LoadSettings(path=str(path), context=TOKENS))
+    loaded = engine.load(settings)
     generator = random.Random(0)
     tokens = [generator.randrange(loaded.n_vocab) for _ in range(TOKENS)]
     engine.prefill(tokens)

@@ -1,4 +1,4 @@
-"""A model as transformers saves one, for lm-eval's `hf`: a folder, or a repository of the Hub."""
+"""A model as transformers saves one, for the engines `torch` and `hf`: a folder, or a repository of the Hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slm_atlas.models.built import PREFIX
 from slm_atlas.models.identify import sha256_of
 from slm_atlas.store.records import Artifact
 
-EXAMPLE = "--engine hf transformers:FOLDER, hf:OWNER/REPO, or a GGUF file"
+EXAMPLE = "--engine torch transformers:FOLDER, hf:OWNER/REPO, or a GGUF file"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOLD = ("config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "generation_config.json")
 """Files beside the weights that an answer depends on."""

@@ -9,6 +9,8 @@ from slm_atlas.models.built import is_built
 from slm_atlas.models.served import EXAMPLE, is_served
 
 DEFAULT_ENGINE = "llamacpp"
+EVALUATING = ("torch", "hf")
+"""Engines that evaluate real weights through transformers, and measure no costs."""
 
 
 def engine_of(model: str) -> str:
@@ -42,7 +44,7 @@ def engine_for(models: Iterable[str], asked: str | None) -> str:
 
 def _check(model: str, engine: str) -> None:
     needed = engine_of(model)
-    if engine == "hf" and needed == "transformers":
+    if engine in EVALUATING and needed == "transformers":
         return
     if engine == "endpoint" and needed != "endpoint":
         raise UserError(f"'{model}' does not name a model and its server.", EXAMPLE)

@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 
 from slm_atlas import home
-from slm_atlas.engines import LoadSettings, Worker
+from slm_atlas.engines import Worker
 from slm_atlas.errors import EngineError, UserError
 from slm_atlas.evals import evaluate_task
 from slm_atlas.evals.budget import LEAST, TaskCost, allocate, seconds
+from slm_atlas.evals.compute import loading
 from slm_atlas.store import content_hash
 from slm_atlas.studies.evaluations import EvalTarget
 from slm_atlas.studies.plan import Cell
@@ -117,9 +118,9 @@ def _trial(cell: Cell, engine: str) -> _Trial | None:
     assert isinstance(target, EvalTarget)
     if cell.subject.problem is not None:
         return None
-    load = LoadSettings(path=str(cell.subject.path), context=target.context)
     code, clock = target.suite.task(target.task).code, time.perf_counter()
     try:
+        load = loading(cell.subject.path, target.compute, context=target.context, engine=engine)
         with Worker(engine, deadline_s=PROBE_DEADLINE_S) as worker:
             found = evaluate_task(
                 worker, load, target.suite, target.task, limit=PROBE_ITEMS, data=target.data,

@@ -19,7 +19,7 @@ from slm_atlas.bench.protocol import EXTRA_PASSES, IGNORED, PROFILE_VERSION, PRO
 from slm_atlas.engines import EngineInfo
 from slm_atlas.errors import UserError
 from slm_atlas.evals import Compute
-from slm_atlas.evals.compute import settled
+from slm_atlas.evals.compute import TORCH, settled
 from slm_atlas.store import run_key
 from slm_atlas.store.records import Host, RunKind
 from slm_atlas.studies.evaluations import EvalTarget, in_precision, select, settings_of
@@ -93,7 +93,7 @@ def _check_ignored(study: Study, engine: EngineInfo) -> None:
     """A setting that would be ignored is refused: nobody shall believe that it was measured."""
     if study.profile_runs and engine.name == "endpoint":
         raise UserError("A server does not tell where the time goes.", f"slm bench {study.models[0].model}")
-    if study.compute is not Compute.NATIVE and engine.name not in ("llamacpp", "fake"):
+    if study.compute is not Compute.NATIVE and engine.name not in ("llamacpp", TORCH, "fake"):
         raise UserError(f"--compute means nothing to the engine {engine.name}.", "leave --compute out")
     if study.tokenizer is not None and engine.name != "completions":
         raise UserError(f"--tokenizer means nothing to the engine {engine.name}.", "leave --tokenizer out")
@@ -150,16 +150,16 @@ def _eval_cells(study: Study, subjects: Sequence[Subject], host: Host, engine: E
         for target in select(study, subject.model).targets:
             # Its rows are read and hashed once, however many models there are.
             stored = known[target] if target in known else known.setdefault(target, settings_of(target))
-            precise, settings = in_precision(target, stored, _precision(study, subject))
+            precise, settings = in_precision(target, stored, _precision(study, subject, engine.name))
             key = _key(RunKind.EVAL, subject, host, engine, settings, 0)
             yield Cell(key, RunKind.EVAL, subject, precise, settings, 0)
 
 
-def _precision(study: Study, subject: Subject) -> Compute:
+def _precision(study: Study, subject: Subject, engine: str) -> Compute:
     """In which precision a file is evaluated; natively where that is yet to be probed."""
     if study.compute is Compute.AUTO:
         return Compute.NATIVE if subject.choice is None else subject.choice.compute
-    return settled(study.compute, subject.artifact.quantization)
+    return settled(study.compute, subject.artifact.quantization, engine)
 
 
 def _key(

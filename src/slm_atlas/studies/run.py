@@ -42,11 +42,11 @@ from slm_atlas.bench import (
 from slm_atlas.bench.host import HostState
 from slm_atlas.bench.parts import parts_of
 from slm_atlas.bench.profiling import trace_titles
-from slm_atlas.engines import EngineInfo, LoadSettings, Worker
+from slm_atlas.engines import EngineInfo, Worker
 from slm_atlas.engines.process import usable_cores
 from slm_atlas.errors import EngineError, EngineRefused, Outcome, UserError
-from slm_atlas.evals import Compute, check_installed, evaluate_task, work_notes
-from slm_atlas.evals.compute import weights
+from slm_atlas.evals import check_installed, evaluate_task, work_notes
+from slm_atlas.evals.compute import loading
 from slm_atlas.models.served import parse
 from slm_atlas.store import Store
 from slm_atlas.store.records import Host, Run, RunKind, Sample
@@ -325,10 +325,8 @@ def _measure_server(model: str, settings: BenchSettings) -> _Result:
 
 
 def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
-    path = cell.subject.path
-    if target.compute is not Compute.NATIVE:
-        path = weights(Path(path), target.compute, engine=session.engine.name)
-    load = LoadSettings(path=str(path), context=target.context, tokenizer=target.tokenizer)
+    load = loading(cell.subject.path, target.compute, context=target.context, engine=session.engine.name)
+    load = msgspec.structs.replace(load, tokenizer=target.tokenizer)
     with Worker(session.engine.name, deadline_s=EVAL_DEADLINE_S) as worker:
         found = evaluate_task(
             worker,

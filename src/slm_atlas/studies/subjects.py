@@ -25,7 +25,7 @@ from slm_atlas.models.header import read_header
 from slm_atlas.models.identify import identify
 from slm_atlas.models.requantize import requantized_bytes, requantized_path
 from slm_atlas.models.served import identify_served
-from slm_atlas.models.target import DEFAULT_ENGINE, engine_of
+from slm_atlas.models.target import DEFAULT_ENGINE, EVALUATING, engine_of
 from slm_atlas.models.work import decode_bytes, prompt_flops
 from slm_atlas.store import content_hash
 from slm_atlas.store.records import Artifact
@@ -82,7 +82,7 @@ def prepare(model: StudyModel, *, engine: str = DEFAULT_ENGINE, on_progress: Pro
         built = build(model.model, model.quantization)
         least = Work(decode_bytes=built.decode_bytes, flops_per_token=built.flops_per_token)
         return Subject(built.path, built.artifact, least, model)
-    if engine == "hf" and is_folder(model.model):
+    if engine in EVALUATING and is_folder(model.model):
         folder = locate_folder(model.model)
         return Subject(folder, identify_folder(folder, model.model), None, model)
     made = _made_path(model)

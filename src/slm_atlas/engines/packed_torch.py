@@ -1,0 +1,189 @@
+"""PyTorch for evaluations: real weights through transformers, many texts computed at once as in our llama.cpp engine.
+
+Import this module only in a worker process. The attention of the model is replaced by one that knows which tokens
+belong to which text (`torch_sequences.py`); where a model does not compute the same numbers so (`torch_check.py`), its
+texts are read whole, one after another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from slm_atlas.engines import process, torch_model  # before torch: `torch_model` sets what transformers reads
+from slm_atlas.engines.base import EngineInfo, Generations, LoadReport, LoadSettings, Pair, Prompt, Scores
+from slm_atlas.engines.generating import Generator, Vocabulary
+from slm_atlas.engines.packing import Run, checked
+from slm_atlas.engines.partial import Partial
+from slm_atlas.engines.scoring import Scorer
+from slm_atlas.engines.softmax import LogSoftmax
+from slm_atlas.engines.torch_check import fault
+from slm_atlas.engines.torch_network import Network
+from slm_atlas.engines.torch_own import Own
+from slm_atlas.engines.torch_sequences import Apart, Shared
+from slm_atlas.errors import EngineRefused
+
+import torch  # isort: skip
+import transformers  # isort: skip
+
+SIZE = 512
+"""Tokens of a call: matrix products of more are no faster."""
+SCORED = 128
+"""Sequences of a call in scoring."""
+
+
+class PackedTorch(Partial):
+    """The engine; see `slm_atlas.engines.base.Engine` for what each method does."""
+
+    name = "torch"
+
+    def __init__(self) -> None:
+        self._network: Network | None = None
+        self._tokenizer: Any = None
+        self._pool = ThreadPoolExecutor(process.usable_cores())
+        self._forget()
+
+    def _forget(self) -> None:
+        self._scorer: Scorer | None = None
+        self._generator: Generator | None = None
+        self._granted = (0, 0)  # sequences and tokens of the generator
+
+    def describe(self) -> EngineInfo:
+        """Versions, and the instruction sets that PyTorch's kernels use here."""
+        capability = torch.backends.cpu.get_cpu_capability()
+        return EngineInfo(
+            name=self.name,
+            version=f"transformers {transformers.__version__}, torch {torch.__version__}",
+            build=f"{capability}, oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}, texts together",
+        )
+
+    def load(self, settings: LoadSettings) -> LoadReport:
+        """Load a folder or a file, and check that texts together give what each gives alone.
+
+        Raises:
+            EngineRefused: transformers does not take it; with its reason.
+        """
+        self.close()
+        began = time.perf_counter()
+        torch.set_num_threads(settings.threads or process.usable_cores())
+        model, self._tokenizer = torch_model.load(Path(settings.path), settings.dtype)
+        self._settings, self._network = settings, Network(model)
+        self._ends = torch_model.end_tokens(model, self._tokenizer)
+        vocabulary = model.get_input_embeddings().weight.shape[0]
+        window = torch_model.window_of(model.config) or 0
+        # A window as long as the context is none.
+        fault_ = fault(self._network, vocabulary, window if window < settings.context else 0, settings.dtype)
+        self._together = fault_ is None
+        weights = list(model.parameters())
+        return LoadReport(
+            load_s=time.perf_counter() - began,
+            n_vocab=vocabulary,
+            context=settings.context,
+            micro_batch=SIZE if self._together else settings.context,
+            threads=torch.get_num_threads(),
+            model_desc=f"{type(model).__name__}, {settings.dtype}",
+            model_params=sum(weight.numel() for weight in weights),
+            model_size_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
+            remarks=[] if fault_ is None else [f"texts are read one after another: {fault_}"],
+        )
+
+    # ---- text -------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """As the model's own tokenizer does."""
+        return self.tokenize_all([text], special=special)[0]
+
+    def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        """As the model's own tokenizer does; it takes many at once."""
+        self._loaded()
+        if not texts:
+            return []
+        found = self._tokenizer(list(texts), add_special_tokens=special, split_special_tokens=not special)
+        return [list(tokens) for tokens in found["input_ids"]]
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """As the model's own tokenizer does."""
+        self._loaded()
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def end_of_text(self) -> int:
+        """The tokenizer's."""
+        self._loaded()
+        if self._tokenizer.eos_token_id is None:
+            raise EngineRefused("the tokenizer has no token that ends a text")
+        return int(self._tokenizer.eos_token_id)
+
+    def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
+        """Read tokens as scoring does, with nothing before them.
+
+        Raises:
+            EngineRefused: something is to stay in the cache.
+        """
+        if depth:
+            raise EngineRefused("the engine 'torch' does not prefill after a depth")
+        network = self._loaded()
+        before = network.compute_s
+        cache = Shared(network, 1) if self._together else Own(network)
+        cache.run(tokens, range(len(tokens)), [Run(len(tokens), (0,))], [])
+        return network.compute_s - before
+
+    # ---- many texts -------------------------------------------------------------------------------------------
+
+    def score(self, pairs: Sequence[Pair]) -> Scores:
+        """See `Engine.score`."""
+        if self._scorer is None:
+            self._scorer = self._new_scorer(self._loaded())
+        return self._scorer.score(pairs)
+
+    def _new_scorer(self, network: Network) -> Scorer:
+        softmax, context = LogSoftmax(self._pool), self._settings.context
+        if self._together:
+            cache = Shared(network, SCORED)
+            return Scorer(cache, softmax, context=context, size=SIZE, sequences=SCORED, divisible=True)
+        return Scorer(Own(network), softmax, context=context, size=context, sequences=1, divisible=False)
+
+    def generate(self, prompts: Sequence[Prompt]) -> Generations:
+        """See `Engine.generate`."""
+        network, context = self._loaded(), self._settings.context
+        longest = max((len(prompt.tokens) for prompt in checked(prompts)), default=1)
+        if longest > context:
+            raise EngineRefused(f"a prompt of {longest} tokens exceeds the context of {context}")
+        tokens = min(context, max((len(prompt.tokens) + prompt.max_tokens for prompt in prompts), default=1))
+        sequences = self._sequences(network, tokens, len(prompts))
+        if self._generator is None or self._granted[0] < sequences or self._granted[1] < tokens:
+            self._generator = self._new_generator(network, sequences, tokens)
+            self._granted = (sequences, tokens)
+        return self._generator.generate(prompts)
+
+    def _sequences(self, network: Network, tokens: int, n_prompts: int) -> int:
+        """How many at once: as many as are wanted and there is memory for; one more holds what prompts share."""
+        if not self._together:
+            return 2
+        affordable = int(self._settings.sequences_bytes / (tokens * network.cached_bytes)) - 1
+        return max(1, min(affordable, self._settings.sequences, n_prompts)) + 1
+
+    def _new_generator(self, network: Network, sequences: int, tokens: int) -> Generator:
+        # What was there is let go first: its cache may be large.
+        self._generator = None
+        together = self._together
+        return Generator(
+            Apart(network, sequences, tokens) if together else Own(network),
+            Vocabulary(piece=None, ends=self._ends.__contains__, text=self.detokenize),
+            sequences=sequences,
+            context=self._settings.context,
+            size=SIZE if together else self._settings.context,
+            shares=together,
+        )
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._network = self._tokenizer = None
+        self._forget()
+
+    def _loaded(self) -> Network:
+        if self._network is None:
+            raise EngineRefused("no model is loaded")
+        return self._network
