@@ -74,7 +74,7 @@ EXTRAS = {
     "eval": Extra(("lm_eval",), "slm eval, and the quick study", missed=True),
     "endpoint": Extra(("aiohttp", "requests", "tenacity"), "slm eval endpoint:NAME@URL"),
     "hf": Extra(("huggingface_hub",), "models named hf:owner/repo/file.gguf, slm results hub"),
-    "transformers": Extra(("torch", "transformers", "accelerate"), "slm eval --engine torch, slm bench transformers:ID"),
+    "transformers": Extra(("torch", "transformers", "accelerate"), "slm eval --engine torch, slm bench transformers:"),
     "parquet": Extra(("pyarrow",), "slm results export NAME.parquet"),
     "ray": Extra(("ray",), "studies on several machines"),
     "dev": Extra(("hypothesis", "mypy", "pytest", "ruff"), "make test, make check"),
