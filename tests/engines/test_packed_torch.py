@@ -183,7 +183,7 @@ def test_what_cannot_be_done_is_refused_in_a_line(llama: Path, engine: PackedTor
         engine.load(LoadSettings(path=str(broken), context=CONTEXT))
     engine.load(LoadSettings(path=str(llama), context=CONTEXT, threads=1))
     with pytest.raises(EngineRefused, match="exceed the context"):
-        engine.score([Pair(prefix=[1] * CONTEXT, continuation=[2])])
+        engine.score([Pair(prefix=[1] * CONTEXT, continuation=[2, 3])])
     with pytest.raises(EngineRefused, match="exceeds the context"):
         engine.generate([Prompt(tokens=[1] * (CONTEXT + 1), max_tokens=1)])
 
