@@ -156,10 +156,15 @@ def _say_what_scores_mean(dataset: Dataset, suites: Sequence[Suite]) -> None:
     for named in suites:
         if not named.comparable:
             say(f"Scores of the suite '{named.name}' are not comparable with published ones.")
+    remarks = [
+        f"{dataset.artifacts[run.artifact].name}: {remark}."
+        for run in dataset.runs
+        if run.engine.startswith("torch ")
+        for remark in run.notes.get("granted", {}).get("remarks", [])
+    ]
+    for line in dict.fromkeys(remarks):
+        say(line)
     for run in dataset.runs:
-        if run.engine.startswith("torch "):
-            for remark in run.notes.get("granted", {}).get("remarks", []):
-                say(f"{dataset.artifacts[run.artifact].name}: {remark}.")
         truncated = run.notes.get("truncated")
         if truncated:
             name, context = dataset.artifacts[run.artifact].name, run.settings["context"]
