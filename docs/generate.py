@@ -1,4 +1,4 @@
-"""Writes docs/README.md, docs/commands/*.md, docs/catalogue.md and docs/figures.md; `--check` only says what is stale.
+"""Writes docs/README.md, commands/*.md, catalogue.md, figures.md, measured.md; `--check` only says what is stale.
 
 The pages of commands are made from their declarations, not from the help as a terminal shows it, so that they are the
 same on every machine and with every release of click.
@@ -13,6 +13,7 @@ from inspect import cleandoc
 from pathlib import Path
 
 import click
+from measured import measured
 
 from slm_atlas.anatomy import Quantization, estimate
 from slm_atlas.catalog import Model, Runs, models, runnable, runs
@@ -24,7 +25,7 @@ from slm_atlas.units import format_bytes, format_count
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
 EXAMPLE = "Example: "
-GENERATED = ("README.md", "catalogue.md", "figures.md")
+GENERATED = ("README.md", "catalogue.md", "figures.md", "measured.md")
 HELP_NAMES = ("-h", "--help")
 
 CONTEXT = 4096
@@ -45,7 +46,8 @@ def pages() -> dict[str, str]:
     """The text of every generated page, by its path below docs/."""
     root = click.Context(cli, info_name="slm", **cli.context_settings)
     found = {f"commands/{name}.md": page(root, name) for name in COMMANDS}
-    return {"README.md": index(), "catalogue.md": catalogue(), "figures.md": figures(), **found}
+    found |= {"README.md": index(), "catalogue.md": catalogue(), "figures.md": figures()}
+    return found | {"measured.md": measured(NOTE)}
 
 
 def index() -> str:
@@ -53,6 +55,7 @@ def index() -> str:
     commands = [f"- [`slm {name}`](commands/{name}.md): {lazy.help}" for name, lazy in COMMANDS.items()]
     by_hand = [path for path in sorted(DOCS.glob("*.md")) if path.name not in GENERATED]
     others = ["- [The catalogue, and what runs it](catalogue.md)", "- [The figures](figures.md)"]
+    others += ["- [What one machine measured](measured.md)"]
     others += [f"- [{path.read_text().splitlines()[0].lstrip('# ')}]({path.name})" for path in by_hand]
     environment = (
         "Every option can be given in the environment: `--json` of `slm models list` is `SLM_MODELS_LIST_JSON=1`. "

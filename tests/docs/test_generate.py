@@ -26,6 +26,7 @@ def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "DOCS", tmp_path)
     return module
@@ -99,6 +100,6 @@ def test_every_command_has_its_page_which_does_not_depend_on_the_machine(generat
     run = [sys.executable, "-c", "import json, generate; print(json.dumps(generate.pages()))"]
     child = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
     here, elsewhere = generate.pages(), json.loads(child.stdout)
-    assert set(here) == {"README.md", "catalogue.md", *(f"commands/{name}.md" for name in COMMANDS)}
+    assert set(here) == {*generate.GENERATED, *(f"commands/{name}.md" for name in COMMANDS)}
     del here["README.md"], elsewhere["README.md"]  # it lists the pages of its folder, which here is an empty one
     assert elsewhere == here
