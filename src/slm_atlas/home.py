@@ -50,6 +50,11 @@ def traces_dir() -> Path:
     return home() / "traces"
 
 
+def pictures_dir() -> Path:
+    """The folder of pictures drawn before, by what they were drawn from; safe to delete."""
+    return home() / "cache" / "pictures"
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file at once, so that nobody ever reads half of it; its folder is made if it is missing.
 

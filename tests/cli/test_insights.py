@@ -43,7 +43,7 @@ def test_every_claim_has_a_line_and_a_verdict_on_each_data_set() -> None:
 def test_the_reference_results_hold_what_the_readme_says() -> None:
     found = {each["id"]: each for each in document("insights", "--data", "mine")["claims"]}
     assert [found[name]["verdict"] for name in ("L1", "M1", "M2")] == ["holds"] * 3
-    assert found["B1"]["verdict"] == "no data"
+    assert found["A1"]["verdict"] == "no data"
     parts = {part["what"]: part["tested"]["effect"]["value"] for part in found["L1"]["parts"]}
     assert round(parts["elasticity of prefill (1: in proportion)"], 2) == 0.88
 

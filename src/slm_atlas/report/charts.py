@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import altair as alt
+from altair.utils.schemapi import disable_debug_mode
+
+# Altair would check each part of a chart against the schema of Vega-Lite, a third of a report's time; a test does.
+disable_debug_mode()
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -227,7 +231,7 @@ def finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "domainColor": "currentColor",
         "tickColor": "currentColor",
     }
-    spec: dict[str, Any] = chart.to_dict()
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["background"] = None
     spec["config"] = {
         "font": "system-ui, sans-serif",

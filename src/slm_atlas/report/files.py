@@ -12,6 +12,7 @@ import vl_convert
 
 from slm_atlas import home
 from slm_atlas.errors import UserError
+from slm_atlas.report.drawing import svg
 from slm_atlas.report.figures import Figure, Theme
 from slm_atlas.report.pictures import WIDE, fitted
 
@@ -59,8 +60,8 @@ def picture(figure: Figure, form: Form, *, theme: Theme = Theme.LIGHT, width: in
     spec = figure.exported(theme, width or WIDE)
     if form is Form.JSON:
         return json.dumps(spec, indent=1).encode()
-    svg: str = vl_convert.vegalite_to_svg(spec)
-    return svg.encode() if form is Form.SVG else bytes(vl_convert.svg_to_png(svg, scale=PNG_SCALE))
+    drawn = svg(spec)
+    return drawn.encode() if form is Form.SVG else bytes(vl_convert.svg_to_png(drawn, scale=PNG_SCALE))
 
 
 def write_figure(figure: Figure, path: Path, *, theme: Theme = Theme.LIGHT, width: int | None = None) -> None:

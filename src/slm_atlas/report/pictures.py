@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-import vl_convert
 from markupsafe import Markup
 
+from slm_atlas.report.drawing import svg
 from slm_atlas.report.figures import Figure
 
 WIDE, NARROW = 940, 340
@@ -122,7 +122,7 @@ def _turn(spec: dict[str, Any], squeezed: float) -> None:
 def _drawn(spec: dict[str, Any], title: str, *, told: bool) -> Markup:
     """A chart as an element of the page, one image to a screen reader; told: the pointer shows what each mark is."""
     ElementTree.register_namespace("", _SVG)
-    root = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec))
+    root = ElementTree.fromstring(svg(spec))
     root[:] = [kept for child in root for kept in _slimmed(child, told=told)]
     for name in set(root.attrib) - {"width", "height", "viewBox"}:
         del root.attrib[name]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slm_atlas import stats
@@ -25,7 +24,7 @@ from slm_atlas.report import claims, model_table, overview, tables
 from slm_atlas.report.contexts import context_table
 from slm_atlas.report.entities import listings
 from slm_atlas.report.figures import Figure
-from slm_atlas.report.files import PNG_SCALE, Form, picture, write
+from slm_atlas.report.files import Form, picture, write
 from slm_atlas.report.material import Material
 from slm_atlas.report.models import RUN_COLUMNS, entries
 from slm_atlas.report.pictures import packed
@@ -34,7 +33,7 @@ from slm_atlas.report.score_tables import score_tables
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
-    """Write the report into a folder: `index.html`, and `figures/<name>.csv`, `.svg` and `.png` (of one's own).
+    """Write the report into a folder: `index.html`, and `figures/<name>.csv` and `.svg` (of one's own).
 
     Each file is replaced at once and the page last, so that a reader never meets half a report.
 
@@ -59,9 +58,7 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
         for figure in (*drawn, *survey, *drawn_too):
             write(folder / "figures" / f"{figure.name}.csv", figure.csv().encode())
         for figure in (*drawn, *drawn_too):  # of the survey's, `slm figure` writes pictures: they take seconds
-            svg = picture(figure, Form.SVG)
-            write(folder / "figures" / f"{figure.name}.svg", svg)
-            write(folder / "figures" / f"{figure.name}.png", vl_convert.svg_to_png(svg.decode(), scale=PNG_SCALE))
+            write(folder / "figures" / f"{figure.name}.svg", picture(figure, Form.SVG))
         write(folder / "index.html", page.encode())
     except OSError as error:
         raise UserError(f"The report cannot be written to {folder}: {error.strerror}.", "another folder") from error
