@@ -3,8 +3,9 @@
 Both arms run lm-eval's own tasks on the same rows (`evaluation_arm.py`): ours on the GGUF, `hf` on the same file
 dequantized by transformers in float32. With a quantized file the two differ by what its kernels round (activations to
 8 bits); `--compute F32` or `F16` has ours run the file written again in that type by llama.cpp's quantizer, which loses
-nothing of the weights: what remains is arithmetic. `--torch float32` (or bfloat16) has our engine in PyTorch instead,
-on the same dequantized weights.
+nothing of the weights: what remains is arithmetic. `torch:float32` (or `torch:bfloat16`) is our engine in PyTorch, on
+the same dequantized weights. Several may be named; `hf` runs once for all of them. HumanEval and MBPP are not judged,
+no program is run: the texts are compared.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ ICL = ("arc_challenge", "hellaswag", "winogrande", "mmlu", "truthfulqa_mc2", "co
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One task at one number of shots."""
+    """One task at one number of shots, by one of our arms."""
 
+    compute: str
     task: str
     shots: int
     items: int
@@ -45,9 +47,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     largest: float
     same_choice: float
     """Share of the items with the same likeliest choice; of generated texts, with the same answer."""
-    ours: float
-    """Mean of the main metric."""
-    theirs: float
+    ours: float | None
+    """Mean of the main metric; None where nothing is judged."""
+    theirs: float | None
 
 
 class Arm(NamedTuple):
@@ -75,7 +77,7 @@ def of_task(items: dict[str, list[Any]], task: str) -> list[Any]:
     return [item for part in ([task] if task in items else parts) for item in items[part]]
 
 
-def compare(task: str, shots: int, ours: Sequence[Any], theirs: Sequence[Any]) -> Comparison:
+def compare(compute: str, task: str, shots: int, ours: Sequence[Any], theirs: Sequence[Any]) -> Comparison:
     pairs = list(zip(ours, theirs, strict=True))
     differences = [
         abs(one[0] - other[0])
@@ -84,6 +86,7 @@ def compare(task: str, shots: int, ours: Sequence[Any], theirs: Sequence[Any]) -
         if not isinstance(one, str)
     ] or [float("nan")]
     return Comparison(
+        compute=compute,
         task=task,
         shots=shots,
         items=len(pairs),
@@ -103,27 +106,37 @@ def chosen(item: dict[str, Any]) -> object:
     if isinstance(responses[0], str):
         return item["metrics"].get("exact_match", responses[0])
     logprobs = [logprob for logprob, _ in responses]
-    return logprobs.index(max(logprobs))
+    greedy = [is_greedy for _, is_greedy in responses]
+    return logprobs.index(max(logprobs)) if len(logprobs) > 1 else greedy
 
 
-def mean_metric(items: Sequence[dict[str, Any]]) -> float:
-    """The mean of the first metric."""
-    return statistics.fmean(next(iter(item["metrics"].values())) for item in items)
+def mean_metric(items: Sequence[dict[str, Any]]) -> float | None:
+    """The mean of the first metric, if anything was judged."""
+    judged = [next(iter(item["metrics"].values())) for item in items if item["metrics"]]
+    return statistics.fmean(judged) if judged else None
+
+
+def our_arm(compute: str, arguments: argparse.Namespace) -> Arm:
+    """`native`, a type the file is written again in, or `torch:` and a number type."""
+    model = locate(arguments.model).path
+    engine, _, dtype = compute.rpartition(":")
+    if engine:
+        return Arm(arguments.hf_python, (engine, "--model", str(model), "--dtype", dtype))
+    path = model if compute == "native" else requantized(model, Quantization(compute))
+    return Arm(sys.executable, ("ours", "--model", str(path)))
 
 
 def comparisons(arguments: argparse.Namespace) -> Iterator[Comparison]:
-    model = locate(arguments.model).path
-    path = requantized(model, Quantization(arguments.compute)) if arguments.compute != "native" else model
-    common = ["--data", str(arguments.data), "--limit", str(arguments.limit)]
-    hf = Arm(arguments.hf_python, ("hf", "--model", str(model), "--dtype", "float32", "--batch", "8"))
-    mine = Arm(sys.executable, ("ours", "--model", str(path)))
-    if arguments.torch:
-        mine = Arm(arguments.hf_python, ("torch", "--model", str(model), "--dtype", arguments.torch))
+    model = str(locate(arguments.model).path)
+    hf = Arm(arguments.hf_python, ("hf", "--model", model, "--dtype", "float32", "--batch", "8"))
     for shots in arguments.shots:
-        for task in arguments.tasks:
-            asked = [*common, "--tasks", task, "--shots", str(shots)]
-            ours, theirs = run_arm(mine, asked)["items"], run_arm(hf, asked)["items"]
-            yield compare(task, shots, of_task(ours, task), of_task(theirs, task))
+        asked = ["--data", str(arguments.data), "--limit", str(arguments.limit), "--shots", str(shots)]
+        asked += ["--tasks", *arguments.tasks]
+        theirs = run_arm(hf, asked)["items"]
+        for compute in arguments.compute:
+            ours = run_arm(our_arm(compute, arguments), asked)["items"]
+            for task in arguments.tasks:
+                yield compare(compute, task, shots, of_task(ours, task), of_task(theirs, task))
 
 
 def parse() -> argparse.Namespace:
@@ -133,8 +146,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", default=ICL, choices=[*DEFINITIONS, "mmlu"])
     parser.add_argument("--shots", type=int, nargs="+", default=[0, 5])
     parser.add_argument("--limit", type=int, default=100, help="items a task")
-    parser.add_argument("--compute", default="native", help="native, or F16, BF16, F32")
-    parser.add_argument("--torch", metavar="TYPE", help="our engine in PyTorch, in this number type")
+    parser.add_argument("--compute", nargs="+", default=["native"], help="native, F16, BF16, F32, torch:float32, ...")
     parser.add_argument("--hf-python", default=sys.executable, help="with torch, transformers, accelerate, lm-eval")
     parser.add_argument("--json", action="store_true", help="a line a comparison instead of a table")
     return parser.parse_args()
@@ -143,15 +155,16 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     arguments = parse()
     if not arguments.json:
-        print("| task | shots | items | choices | median | 99 % | largest | same choice | ours | hf |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        print("| compute | task | shots | items | choices | median | 99 % | largest | same choice | ours | hf |")
+        print("|" + " --- |" * 11)
     for line in comparisons(arguments):
         if arguments.json:
             print(msgspec.json.encode(line).decode(), flush=True)
             continue
-        nats = f"{line.median:.4f} | {line.p99:.4f} | {line.largest:.4f}"
-        scores = f"{line.same_choice:.1%} | {line.ours:.4f} | {line.theirs:.4f}"
-        print(f"| {line.task} | {line.shots} | {line.items} | {line.choices} | {nats} | {scores} |", flush=True)
+        cells = [line.compute, line.task, line.shots, line.items, line.choices]
+        cells += [f"{line.median:.4f}", f"{line.p99:.4f}", f"{line.largest:.4f}", f"{line.same_choice:.1%}"]
+        cells += ["" if score is None else f"{score:.4f}" for score in (line.ours, line.theirs)]
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,21 @@ def test_a_clear_lead_has_no_ties() -> None:
     assert "not told apart" not in facts["Fastest decode"]
 
 
+def test_a_single_run_neither_leads_nor_ties_where_others_have_intervals() -> None:
+    once = Model("Once", 1_000_000)
+    data = study((REAL, Model("Large", 4_000_000_000, "other"), once))
+    artifact = next(sha256 for sha256, each in data.artifacts.items() if each.name == once.name)
+    of_once = [run for run in data.runs if run.artifact == artifact]
+    kept = [run for run in data.runs if run not in of_once[1:]]
+    assert _fastest(data._replace(runs=kept)).startswith(REAL.name)
+    assert once.name not in _fastest(data._replace(runs=kept))
+    assert _fastest(data._replace(runs=of_once[:1])).startswith(once.name)
+
+
+def _fastest(data: Dataset) -> str:
+    return next(fact.value for fact in overview.summary(data, rows(data)) if fact.label == "Fastest decode")
+
+
 def test_an_empty_store_has_no_summary() -> None:
     assert overview.summary(Dataset({}, {}, [], {}), []) == []
 

@@ -109,6 +109,8 @@ def _best(label: str, rows: Sequence[Row], metric: str, shown: Format, *, most: 
     ]
     if not measured:
         return None
+    # A single run has no interval: it could lead by chance, and be told apart from nothing.
+    measured = [pair for pair in measured if pair[0].low is not None] or measured
     estimate, name = (max if most else min)(measured, key=lambda pair: pair[0].value)
     others = [other for found, other in measured if other != name and _meet(found, estimate)]
     more = f" and {len(others) - 2} more" if len(others) > 2 else ""
