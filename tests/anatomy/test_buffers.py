@@ -16,7 +16,7 @@ from slm_atlas.anatomy.costs import estimate
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.catalog import get
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.engines.base import LoadSettings, MemoryReport
+from slm_atlas.engines.values import LoadSettings, MemoryReport
 from slm_atlas.engines.worker import Worker
 from slm_atlas.models.forge import Order, forge
 from slm_atlas.units import MIB

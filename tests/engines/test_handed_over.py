@@ -10,8 +10,8 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from slm_atlas.engines import LoadSettings, Worker
-from slm_atlas.engines.base import Request
 from slm_atlas.engines.handed_over import Completions
+from slm_atlas.engines.values import Request
 from slm_atlas.errors import EngineRefused, MissingExtra
 from slm_atlas.evals import evaluate_task, suite
 

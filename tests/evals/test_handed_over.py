@@ -8,8 +8,8 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from slm_atlas.engines import EngineInfo, LoadReport, LoadSettings
-from slm_atlas.engines.base import Reply, Request
 from slm_atlas.engines.fake import Fake
+from slm_atlas.engines.values import Reply, Request
 from slm_atlas.errors import EngineRefused
 from slm_atlas.evals import evaluate_task, suite
 from slm_atlas.evals.answers import Answer, Arguments, Told

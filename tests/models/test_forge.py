@@ -21,7 +21,7 @@ from slm_atlas.anatomy.costs import gqa_ratio
 from slm_atlas.anatomy.quantization import Quantization, TensorType, tensor_bytes, tensor_types
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.engines.base import LoadSettings
+from slm_atlas.engines.values import LoadSettings
 from slm_atlas.engines.worker import Worker
 from slm_atlas.errors import UserError
 from slm_atlas.models.blocks import STANDARD_DEVIATION

@@ -16,7 +16,7 @@ from slm_atlas.anatomy.costs import params
 from slm_atlas.anatomy.quantization import Quantization
 from slm_atlas.anatomy.tensors import inventory
 from slm_atlas.catalog.architecture import Architecture
-from slm_atlas.engines.base import LoadReport, LoadSettings
+from slm_atlas.engines.values import LoadReport, LoadSettings
 from slm_atlas.engines.worker import Worker
 from slm_atlas.models.forge import Order, forge, stored
 from slm_atlas.models.metadata import RUNNABLE

@@ -1,10 +1,10 @@
 """Engines run a model: llama.cpp, transformers, a server, a fake one for tests; each in a worker of its own."""
 
-from slm_atlas.engines.base import (
+from slm_atlas.engines.base import Engine
+from slm_atlas.engines.values import (
     EMPTY,
     NOT_WRITTEN,
     Conversion,
-    Engine,
     EngineInfo,
     Generation,
     Generations,

@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from slm_atlas.engines.base import EngineInfo, Response, ServerReport
 from slm_atlas.engines.client import Client, Exchange, Rejected
 from slm_atlas.engines.partial import Partial
 from slm_atlas.engines.sse import Counts, Events, Said, said
+from slm_atlas.engines.values import EngineInfo, Response, ServerReport
 from slm_atlas.errors import EngineRefused
 
 APIS = ("completions", "chat/completions")

@@ -17,7 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from slm_atlas.engines.base import (
+from slm_atlas.engines.packing import checked
+from slm_atlas.engines.partial import Partial
+from slm_atlas.engines.values import (
     Conversion,
     EngineInfo,
     FirstToken,
@@ -38,8 +40,6 @@ from slm_atlas.engines.base import (
     Scores,
     Work,
 )
-from slm_atlas.engines.packing import checked
-from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB
 

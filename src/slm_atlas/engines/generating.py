@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slm_atlas.engines.base import Generation, Generations, Prompt, Work
 from slm_atlas.engines.packing import Run, checked, common
 from slm_atlas.engines.sequences import Rows, Sequences
+from slm_atlas.engines.values import Generation, Generations, Prompt, Work
 
 LEAST_SHARED = 16
 """Tokens that prompts share for it to be worth a copy of the cache."""

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import llama_cpp.llama_cpp as lib
 from llama_cpp._ggml import libggml
 
-from slm_atlas.engines.base import EMPTY, NodeCost, NodeEvent, PhaseProfile
 from slm_atlas.engines.node_names import pattern
+from slm_atlas.engines.values import EMPTY, NodeCost, NodeEvent, PhaseProfile
 from slm_atlas.errors import EngineRefused
 
 for _name, _result, _argument in (

@@ -14,9 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from slm_atlas.engines.base import EngineInfo, LoadReport, LoadSettings, Reply, Request
 from slm_atlas.engines.client import KEY_VARIABLE
 from slm_atlas.engines.partial import Partial
+from slm_atlas.engines.values import EngineInfo, LoadReport, LoadSettings, Reply, Request
 from slm_atlas.errors import EngineRefused
 
 DTYPE = "float32"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from slm_atlas.engines.base import Product, ProductReport
+from slm_atlas.engines.values import Product, ProductReport
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import KIB, MIB
 

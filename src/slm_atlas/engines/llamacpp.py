@@ -22,7 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from slm_atlas.engines import kernels, params, process, quantizer, usage
-from slm_atlas.engines.base import (
+from slm_atlas.engines.batches import Batches
+from slm_atlas.engines.cores import affinity, unpin
+from slm_atlas.engines.generating import Vocabulary
+from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
+from slm_atlas.engines.many import Many
+from slm_atlas.engines.packing import checked
+from slm_atlas.engines.partial import Partial
+from slm_atlas.engines.values import (
     NOT_WRITTEN,
     Conversion,
     EngineInfo,
@@ -38,13 +45,6 @@ from slm_atlas.engines.base import (
     Prompt,
     Scores,
 )
-from slm_atlas.engines.batches import Batches
-from slm_atlas.engines.cores import affinity, unpin
-from slm_atlas.engines.generating import Vocabulary
-from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
-from slm_atlas.engines.many import Many
-from slm_atlas.engines.packing import checked
-from slm_atlas.engines.partial import Partial
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import MIB, MOST_TOKENS
 

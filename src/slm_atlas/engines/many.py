@@ -7,13 +7,13 @@ from concurrent.futures import Executor
 
 import llama_cpp.llama_cpp as lib
 
-from slm_atlas.engines.base import Generations, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.engines.batches import Batches
 from slm_atlas.engines.generating import Generator, Vocabulary
 from slm_atlas.engines.packing import checked
 from slm_atlas.engines.params import context_params
 from slm_atlas.engines.scoring import Scorer
 from slm_atlas.engines.softmax import LogSoftmax
+from slm_atlas.engines.values import Generations, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.errors import EngineRefused
 
 SCORED = 128

@@ -6,8 +6,8 @@ from typing import IO
 
 import msgspec
 
-from slm_atlas.engines import base
-from slm_atlas.engines.base import (
+from slm_atlas.engines import values
+from slm_atlas.engines.values import (
     Conversion,
     EngineInfo,
     FirstToken,
@@ -124,7 +124,7 @@ class Quantize(Struct, frozen=True, tag=True):
 class Ask(Struct, frozen=True, tag=True):
     """`Engine.ask`."""
 
-    requests: list[base.Request]
+    requests: list[values.Request]
 
 
 class Connect(Struct, frozen=True, tag=True):
@@ -159,7 +159,7 @@ class Done(Struct, frozen=True, tag=True):
 
 Reply = Done | Refused
 Report = EngineInfo | LoadReport | MemoryReport | FirstToken | Profile | ProductReport | ServerReport | Response
-Told = Scores | Generations | list[base.Reply]
+Told = Scores | Generations | list[values.Reply]
 Result = Report | Told | list[int] | list[list[int]] | list[float] | float | str | None
 
 _LENGTH_BYTES = 8

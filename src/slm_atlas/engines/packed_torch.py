@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from slm_atlas.engines import process, torch_model  # before torch: `torch_model` sets what transformers reads
-from slm_atlas.engines.base import EngineInfo, Generations, LoadReport, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.engines.generating import Generator, Vocabulary
 from slm_atlas.engines.packing import Run, checked
 from slm_atlas.engines.partial import Partial
@@ -24,6 +23,7 @@ from slm_atlas.engines.torch_check import fault
 from slm_atlas.engines.torch_network import Network
 from slm_atlas.engines.torch_own import Own
 from slm_atlas.engines.torch_sequences import Apart, Shared
+from slm_atlas.engines.values import EngineInfo, Generations, LoadReport, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.errors import EngineRefused
 
 import torch  # isort: skip

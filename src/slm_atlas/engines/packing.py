@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from slm_atlas.engines.base import Pair, Prompt
+from slm_atlas.engines.values import Pair, Prompt
 from slm_atlas.errors import EngineRefused
 
 TRUNK = (0, 1)

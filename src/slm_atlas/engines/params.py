@@ -5,7 +5,7 @@ from __future__ import annotations
 import llama_cpp.llama_cpp as lib
 
 from slm_atlas.engines import process
-from slm_atlas.engines.base import LoadSettings
+from slm_atlas.engines.values import LoadSettings
 from slm_atlas.errors import EngineRefused
 
 # Numbers of `ggml_type` (ggml.h): the bindings name only some of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn, Self
 
-from slm_atlas.engines.base import (
+from slm_atlas.engines.values import (
     Conversion,
     FirstToken,
     Generations,

@@ -12,7 +12,7 @@ from typing import Any
 import llama_cpp.llama_cpp as lib
 
 from slm_atlas.engines import process
-from slm_atlas.engines.base import Conversion
+from slm_atlas.engines.values import Conversion
 from slm_atlas.units import MIB
 
 BUFFER_BYTES = 256 * MIB

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from slm_atlas.engines.base import Pair, Score, Scores, Work
 from slm_atlas.engines.packing import TRUNK, Leaf, Plan, Run, Target, branch_depths, checked, micro_batches, plan
 from slm_atlas.engines.sequences import Sequences
 from slm_atlas.engines.softmax import LogSoftmax
+from slm_atlas.engines.values import Pair, Score, Scores, Work
 from slm_atlas.errors import EngineRefused
 
 

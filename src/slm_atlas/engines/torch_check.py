@@ -10,13 +10,13 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from slm_atlas.engines.base import Pair, Score
 from slm_atlas.engines.scoring import Scorer
 from slm_atlas.engines.sequences import Sequences
 from slm_atlas.engines.softmax import LogSoftmax
 from slm_atlas.engines.torch_network import Network
 from slm_atlas.engines.torch_own import Own
 from slm_atlas.engines.torch_sequences import Apart, Shared
+from slm_atlas.engines.values import Pair, Score
 from slm_atlas.errors import EngineRefused
 
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.25, "float16": 0.05}

@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from slm_atlas.engines.base import NodeCost, NodeEvent, PhaseProfile
+from slm_atlas.engines.values import NodeCost, NodeEvent, PhaseProfile
 
 _MARK = "slm module "
 """What the name of a module's mark in a profile begins with."""

@@ -26,9 +26,9 @@ import transformers
 from transformers.initialization import no_init_weights
 
 from slm_atlas.engines import process
-from slm_atlas.engines.base import EngineInfo, LoadReport, LoadSettings, MemoryReport, Profile
 from slm_atlas.engines.partial import Partial
 from slm_atlas.engines.torch_nodes import summarize, watching
+from slm_atlas.engines.values import EngineInfo, LoadReport, LoadSettings, MemoryReport, Profile
 from slm_atlas.engines.weights import fill, held_bytes, kept_bytes
 from slm_atlas.errors import EngineRefused
 from slm_atlas.units import GIB, format_bytes

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from slm_atlas.engines.base import Reading, Usage
+from slm_atlas.engines.values import Reading, Usage
 
 ROOT = Path("/")
 _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ [0-9a-f]+ \S+ \d+ +(.*)$")

@@ -22,9 +22,10 @@ import msgspec
 
 from slm_atlas.engines import messages as msg
 from slm_atlas.engines import process
-from slm_atlas.engines.base import (
+from slm_atlas.engines.base import Engine
+from slm_atlas.engines.cores import affinity, pin
+from slm_atlas.engines.values import (
     Conversion,
-    Engine,
     EngineInfo,
     FirstToken,
     Generations,
@@ -42,7 +43,6 @@ from slm_atlas.engines.base import (
     Scores,
     ServerReport,
 )
-from slm_atlas.engines.cores import affinity, pin
 from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, EngineTimeout, MissingExtra, UserError
 
 ENGINES = ("llamacpp", "transformers", "endpoint", "torch", "hf", "completions", "fake")

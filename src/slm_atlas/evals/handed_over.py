@@ -13,7 +13,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from slm_atlas.engines import Engine, Work
-from slm_atlas.engines.base import Reply, Request
+from slm_atlas.engines.values import Reply, Request
 from slm_atlas.evals.answers import Answer, Answers
 from slm_atlas.evals.kept import KeepingLM, OnProgress
 
