@@ -71,7 +71,7 @@ class Engine(llamacpp.LlamaCpp):
 
     def tokens(self, count: int) -> Iterator[Token]:
         """One token after the other, as `decode` runs them."""
-        for token in np.random.default_rng(0).integers(0, self._n_vocab, count).tolist():
+        for token in np.random.default_rng(0).integers(0, self._text.n_vocab, count).tolist():
             lib.llama_perf_context_reset(self._context)
             (elapsed,) = self.decode([token])
             yield Token(elapsed * 1e6, lib.llama_perf_context(self._context).t_eval_ms * 1e3)

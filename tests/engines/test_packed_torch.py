@@ -203,3 +203,19 @@ def test_real_rows_are_answered_as_by_lm_eval(real_model: Path) -> None:
             assert (one.metric, one.item, one.value) == (other.metric, other.item, other.value)
             if one.detail and other.detail and "logprobs" in one.detail:
                 assert other.detail["logprobs"] == pytest.approx(one.detail["logprobs"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_tokens_of_a_file_are_those_of_llama_cpp(real_model: Path) -> None:
+    """Two spaces before a digit are one token: transformers makes two of them."""
+    texts = ["3 cups, 1/2 cup", "3 cups,  1/2 cup", "  7", "naïve 🙂\n\n  def f():", "<|im_start|>"]
+    tokens, again, ends = [], [], []
+    for name in ("llamacpp", "torch"):
+        with Worker(name) as worker:
+            worker.load(LoadSettings(path=str(real_model), context=256))
+            tokens.append(worker.tokenize_all(texts))
+            again.append([worker.detokenize(each) for each in tokens[-1]])
+            ends.append(worker.end_of_text())
+    assert tokens[0] == tokens[1]
+    assert again == [texts, texts]
+    assert ends[0] == ends[1]

@@ -26,6 +26,7 @@ from slm_atlas.engines.batches import Batches
 from slm_atlas.engines.cores import affinity, unpin
 from slm_atlas.engines.generating import Vocabulary
 from slm_atlas.engines.ggml_nodes import Pass, Recorder, summarize
+from slm_atlas.engines.gguf_text import GgufText
 from slm_atlas.engines.many import Many
 from slm_atlas.engines.packing import checked
 from slm_atlas.engines.partial import Partial
@@ -120,10 +121,8 @@ class LlamaCpp(Partial):
         if not self._context:
             raise EngineRefused(f"llama.cpp made no context: {self._complaint()}")
         load_s = time.perf_counter() - start
-        self._vocab = lib.llama_model_get_vocab(self._model)
-        self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
-        vocabulary = Vocabulary(self._piece, lambda token: lib.llama_vocab_is_eog(self._vocab, token), self.detokenize)
-        self._many = self._new_many(vocabulary)
+        self._text = GgufText(self._model, self._pool)
+        self._many = self._new_many(self._text.vocabulary())
         return self._load_report(load_s)
 
     def _load_model(self, settings: LoadSettings) -> None:
@@ -144,7 +143,7 @@ class LlamaCpp(Partial):
         lib.llama_model_desc(self._model, text, 256)
         return LoadReport(
             load_s=load_s,
-            n_vocab=self._n_vocab,
+            n_vocab=self._text.n_vocab,
             context=lib.llama_n_ctx(self._context),
             micro_batch=lib.llama_n_ubatch(self._context),
             threads=lib.llama_n_threads(self._context),
@@ -197,41 +196,20 @@ class LlamaCpp(Partial):
     # ---- text -------------------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids; raises `EngineRefused` where the model has no vocabulary (a forged one)."""
-        self._need_words()
-        raw = text.encode()
-        room = (lib.llama_token * (len(raw) + 8))()
-        count = lib.llama_tokenize(self._vocab, raw, len(raw), room, len(room), special, special)
-        if count < 0:
-            raise EngineRefused(f"llama.cpp could not tokenize {len(raw)} bytes")
-        return list(room[:count])
+        """See `GgufText`."""
+        return self._text.tokenize(text, special=special)
 
     def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
-        """Token ids of each text, on all cores: llama.cpp's tokenizer keeps no state, and the bindings free the GIL."""
-        return list(self._pool.map(lambda text: self.tokenize(text, special=special), texts))
-
-    def _need_words(self) -> None:
-        if lib.llama_vocab_type(self._vocab) == lib.LLAMA_VOCAB_TYPE_NONE:
-            raise EngineRefused("the model has no tokenizer (a forged model has random weights and no vocabulary)")
+        """See `GgufText`."""
+        return self._text.tokenize_all(texts, special=special)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text; bytes that are not UTF-8 become the replacement character."""
-        if not tokens:
-            return ""
-        given = (lib.llama_token * len(tokens))(*tokens)
-        room = ctypes.create_string_buffer(64 * len(tokens) + 64)
-        count = lib.llama_detokenize(self._vocab, given, len(tokens), room, len(room), False, True)
-        if count < 0:
-            raise EngineRefused(f"llama.cpp could not turn {len(tokens)} tokens into text")
-        return room.raw[:count].decode("utf-8", errors="replace")
+        """See `GgufText`."""
+        return self._text.detokenize(tokens)
 
     def end_of_text(self) -> int:
-        """End-of-sequence, or end-of-turn where there is none; raises `EngineRefused` where there is neither."""
-        found = [int(ask(self._vocab)) for ask in (lib.llama_vocab_eos, lib.llama_vocab_eot)]
-        known = [token for token in found if token >= 0]
-        if not known:
-            raise EngineRefused("the model has no end-of-text token")
-        return known[0]
+        """See `GgufText`."""
+        return self._text.end_of_text()
 
     # ---- time -------------------------------------------------------------------------------------------------
 
@@ -265,7 +243,7 @@ class LlamaCpp(Partial):
         if len(tokens) >= lib.llama_n_ctx(self._context):
             raise EngineRefused(f"{len(tokens)} tokens do not fit a context of {lib.llama_n_ctx(self._context)}")
         self.prefill(tokens)
-        self.detokenize([int(np.argmax(_logits(self._context, self._n_vocab)))])
+        self.detokenize([int(np.argmax(_logits(self._context, self._text.n_vocab)))])
         return FirstToken(seconds=time.perf_counter() - start, prompt_tokens=len(tokens))
 
     def decode(self, tokens: Sequence[int]) -> list[float]:
@@ -354,7 +332,7 @@ class LlamaCpp(Partial):
         """The most likely token each time, in a context of as many sequences as there is memory for."""
         many = self._loaded_many()
         if checked(prompts):
-            self._need_words()
+            self._text.need_words()
         return many.generate(prompts)
 
     def _loaded_many(self) -> Many:
@@ -375,11 +353,6 @@ class LlamaCpp(Partial):
         made = Batches(self._model, asked, self._complaint)
         del self._log[logged:]
         return made
-
-    def _piece(self, token: int) -> bytes:
-        room = ctypes.create_string_buffer(256)
-        count = lib.llama_token_to_piece(self._vocab, token, room, len(room), 0, True)
-        return room.raw[:count] if count >= 0 else self.detokenize([token]).encode()
 
     # ---- arithmetic without a model ---------------------------------------------------------------------------
 

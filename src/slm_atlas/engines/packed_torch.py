@@ -11,15 +11,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from slm_atlas.engines import process, torch_model  # before torch: `torch_model` sets what transformers reads
 from slm_atlas.engines.generating import Generator, Vocabulary
+from slm_atlas.engines.gguf_text import GgufFileText, GgufText
 from slm_atlas.engines.packing import Run, checked
 from slm_atlas.engines.partial import Partial
 from slm_atlas.engines.scoring import Scorer
 from slm_atlas.engines.softmax import LogSoftmax
 from slm_atlas.engines.torch_check import fault
+from slm_atlas.engines.torch_model import SavedText
 from slm_atlas.engines.torch_network import Network
 from slm_atlas.engines.torch_own import Own
 from slm_atlas.engines.torch_sequences import Apart, Shared
@@ -42,7 +43,7 @@ class PackedTorch(Partial):
 
     def __init__(self) -> None:
         self._network: Network | None = None
-        self._tokenizer: Any = None
+        self._text: GgufText | SavedText | None = None
         self._pool = ThreadPoolExecutor(process.usable_cores())
         self._forget()
 
@@ -69,9 +70,11 @@ class PackedTorch(Partial):
         self.close()
         began = time.perf_counter()
         torch.set_num_threads(settings.threads or process.usable_cores())
-        model, self._tokenizer = torch_model.load(Path(settings.path), settings.dtype)
+        path = Path(settings.path)
+        model = torch_model.load(path, settings.dtype)
+        self._text = GgufFileText(path, self._pool) if path.is_file() else SavedText(path)
         self._settings, self._network = settings, Network(model)
-        self._ends = torch_model.end_tokens(model, self._tokenizer)
+        self._ends = torch_model.end_tokens(model)
         vocabulary = model.get_input_embeddings().weight.shape[0]
         window = torch_model.window_of(model.config) or 0
         # A window as long as the context is none.
@@ -93,28 +96,22 @@ class PackedTorch(Partial):
     # ---- text -------------------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """As the model's own tokenizer does."""
+        """As `tokenize_all`."""
         return self.tokenize_all([text], special=special)[0]
 
     def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
-        """As the model's own tokenizer does; it takes many at once."""
-        self._loaded()
-        if not texts:
-            return []
-        found = self._tokenizer(list(texts), add_special_tokens=special, split_special_tokens=not special)
-        return [list(tokens) for tokens in found["input_ids"]]
+        """As the model's own tokenizer does."""
+        return self._loaded_text().tokenize_all(texts, special=special)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """As the model's own tokenizer does."""
-        self._loaded()
-        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return self._loaded_text().detokenize(tokens)
 
     def end_of_text(self) -> int:
         """The tokenizer's."""
-        self._loaded()
-        if self._tokenizer.eos_token_id is None:
-            raise EngineRefused("the tokenizer has no token that ends a text")
-        return int(self._tokenizer.eos_token_id)
+        return self._loaded_text().end_of_text()
+
+    # ---- time -------------------------------------------------------------------------------------------------
 
     def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         """Read tokens as scoring does, with nothing before them.
@@ -171,19 +168,30 @@ class PackedTorch(Partial):
         together = self._together
         return Generator(
             Apart(network, sequences, tokens) if together else Own(network),
-            Vocabulary(piece=None, ends=self._ends.__contains__, text=self.detokenize),
+            self._vocabulary(),
             sequences=sequences,
             context=self._settings.context,
             size=SIZE if together else self._settings.context,
             shares=together,
         )
 
+    def _vocabulary(self) -> Vocabulary:
+        own = self._loaded_text().vocabulary()
+        return own._replace(ends=lambda token: token in self._ends or own.ends(token))
+
     def close(self) -> None:
         """Let go of the model."""
-        self._network = self._tokenizer = None
+        if self._text:
+            self._text.close()
+        self._network = self._text = None
         self._forget()
 
     def _loaded(self) -> Network:
         if self._network is None:
             raise EngineRefused("no model is loaded")
         return self._network
+
+    def _loaded_text(self) -> GgufText | SavedText:
+        if self._text is None:
+            raise EngineRefused("no model is loaded")
+        return self._text

@@ -1,8 +1,13 @@
-"""Loads a model and its tokenizer with transformers: a folder as it saves one, or a GGUF file that it dequantizes."""
+"""Loads a model with transformers: a folder as it saves one, or a GGUF file that it dequantizes.
+
+The tokenizer of a GGUF file is llama.cpp's: the one that transformers makes of it leaves out what the file says of
+cutting texts before merging (it gives SmolLM2 two tokens for two spaces before a digit, where the model learned one).
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,31 +17,61 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 
+from slm_atlas.engines.generating import Vocabulary
 from slm_atlas.errors import EngineRefused
 
 Model: TypeAlias = Any
-Tokenizer: TypeAlias = Any
-"""Classes of transformers, which has no types here."""
+"""Models, tokenizers and their classes: transformers has no types here."""
 
 
-def load(path: Path, dtype: str) -> tuple[Model, Tokenizer]:
-    """The model, in this number type, and its tokenizer.
+class SavedText:
+    """Text and tokens by the tokenizer of a folder."""
 
-    Args:
-        path: a folder or a file.
-        dtype: `float32`, `bfloat16` or `float16`.
+    def __init__(self, folder: Path) -> None:
+        """Raises `EngineRefused` where transformers does not load it."""
+        self._tokenizer = _loaded(transformers.AutoTokenizer, folder)
+
+    def tokenize_all(self, texts: Sequence[str], *, special: bool = False) -> list[list[int]]:
+        """Token ids of each text; it takes many at once."""
+        if not texts:
+            return []
+        found = self._tokenizer(list(texts), add_special_tokens=special, split_special_tokens=not special)
+        return [list(tokens) for tokens in found["input_ids"]]
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text, without the tokens that control."""
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def end_of_text(self) -> int:
+        """The token that ends a text; raises `EngineRefused` where there is none."""
+        if self._tokenizer.eos_token_id is None:
+            raise EngineRefused("the tokenizer has no token that ends a text")
+        return int(self._tokenizer.eos_token_id)
+
+    def vocabulary(self) -> Vocabulary:
+        """What generation needs of it; the bytes of a token are not told."""
+        return Vocabulary(piece=None, ends=lambda token: token == self._tokenizer.eos_token_id, text=self.detokenize)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def load(path: Path, dtype: str) -> Model:
+    """The model, in this number type (`float32`, `bfloat16` or `float16`), of a folder or a file.
 
     Raises:
         EngineRefused: transformers does not take it; with its reason.
     """
+    return _loaded(transformers.AutoModelForCausalLM, path, dtype=getattr(torch, dtype)).eval()
+
+
+def _loaded(kind: Model, path: Path, **how: object) -> Model:
     where, which = (path.parent, {"gguf_file": path.name}) if path.is_file() else (path, {})
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(where), **which)
-        model = transformers.AutoModelForCausalLM.from_pretrained(str(where), dtype=getattr(torch, dtype), **which)
+        return kind.from_pretrained(str(where), **which, **how)
     except Exception as error:  # the libraries' own, of every kind
         first = (str(error).strip().splitlines() or [""])[0][:300]
         raise EngineRefused(f"transformers does not load it: {type(error).__name__}: {first}") from error
-    return model.eval(), tokenizer
 
 
 def window_of(config: Model) -> int | None:
@@ -47,8 +82,8 @@ def window_of(config: Model) -> int | None:
     return int(window) if window and used else None
 
 
-def end_tokens(model: Model, tokenizer: Tokenizer) -> frozenset[int]:
-    """The tokens that end a text, as transformers' own generation has them."""
+def end_tokens(model: Model) -> frozenset[int]:
+    """The tokens that end a text beside the tokenizer's own, as transformers' generation has them."""
     told = getattr(model.generation_config, "eos_token_id", None)
     ends = told if isinstance(told, list) else [told]
-    return frozenset(int(token) for token in [*ends, tokenizer.eos_token_id] if token is not None)
+    return frozenset(int(token) for token in ends if token is not None)
