@@ -150,3 +150,8 @@ class TestLazyGroup:
 def test_options_can_be_given_in_the_environment() -> None:
     result = CliRunner().invoke(cli, ["models", "list"], env={"SLM_MODELS_LIST_JSON": "1"})
     assert result.stdout.startswith("[")
+
+
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "slm_atlas", "--version"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == (f"slm-atlas {__version__}\n", 0)

@@ -1,0 +1,5 @@
+"""`python -m slm_atlas` is `slm`."""
+
+from slm_atlas.cli.main import main
+
+main()
