@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from slm_atlas import stats, units
 from slm_atlas.catalog import Model, get, paper
@@ -80,13 +80,18 @@ def _growth_in_figure(_: Evidence) -> Result:
 
 
 def _growth_measured(evidence: Evidence) -> Result:
+    return _of_measured(evidence, lambda costs: _growth(costs, _pair(evidence)))
+
+
+def _of_measured(evidence: Evidence, judge: Callable[[Costs], Result]) -> Result:
+    """What is judged of both phases as measured, where enough models have them."""
     costs = {phase: _measured(evidence, metric) for phase, (_, metric) in PHASES.items()}
     fewest = min(costs.values(), key=len)
     if not fewest:
         return no_data("No run that ended well measured both phases.", MEASURE)
     if few := too_few_models(fewest):
         return too_few(few, len(fewest))
-    return _growth(costs, _pair(evidence))
+    return judge(costs)
 
 
 def _measured(evidence: Evidence, metric: str) -> list[Point]:
@@ -130,13 +135,7 @@ def _scatter_in_figure(_: Evidence) -> Result:
 
 
 def _scatter_measured(evidence: Evidence) -> Result:
-    costs = {phase: _measured(evidence, metric) for phase, (_, metric) in PHASES.items()}
-    fewest = min(costs.values(), key=len)
-    if not fewest:
-        return no_data("No run that ended well measured both phases.", MEASURE)
-    if few := too_few_models(fewest):
-        return too_few(few, len(fewest))
-    return _scatter(costs)
+    return _of_measured(evidence, _scatter)
 
 
 def _shape(found: Mapping[str, Sequence[tuple[Point, Model]]]) -> Result:
