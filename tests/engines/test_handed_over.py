@@ -34,6 +34,14 @@ def test_transformers_and_llama_cpp_agree_on_the_same_file(real_model: Path) -> 
             assert theirs.detail["logprobs"] == pytest.approx(ours.detail["logprobs"], abs=0.5)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not TORCH, reason="the extra `transformers` is not installed")
+def test_a_tokenizer_that_is_not_the_files_is_said(real_model: Path) -> None:
+    with Worker("hf") as worker:
+        loaded = worker.load(LoadSettings(path=str(real_model), context=256))
+    assert loaded.remarks == ["transformers' tokenizer of this file cuts some texts otherwise than the file says"]
+
+
 @pytest.mark.skipif(TORCH, reason="the extra `transformers` is installed")
 def test_without_torch_the_extra_is_named() -> None:
     with pytest.raises(MissingExtra, match=r"slm-atlas\[transformers\]"):

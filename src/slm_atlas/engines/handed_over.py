@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ TIMEOUT_S = 300
 """Longest answer of a server."""
 COUNTING = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10,"
 """A text that any trained model goes on with in no doubt."""
+PROBE = "It's 1,024 x 3  and  42:\n\n\tdef f(x):  # naïve «ß» 你好 🙂"
+"""A text that tokenizers cut in many ways."""
 SURE = -3.0
 """Nats a token that its own most probable continuation of `COUNTING` has at least: one choice in twenty."""
 
@@ -117,7 +120,16 @@ class HuggingFace(HandedOver):
             model_desc=type(model).__name__,
             model_params=params,
             model_size_bytes=4 * params,
+            remarks=self._cut_otherwise(path) if path.is_file() else [],
         )
+
+    def _cut_otherwise(self, path: Path) -> list[str]:
+        """What to say where the tokenizer that transformers makes of a GGUF is not the file's (`torch_model`)."""
+        from slm_atlas.engines.gguf_text import GgufFileText
+
+        with ThreadPoolExecutor(1) as pool, contextlib.closing(GgufFileText(path, pool)) as text:
+            same = text.tokenize(PROBE) == self._lm.tok_encode(PROBE, add_special_tokens=False)
+        return [] if same else ["transformers' tokenizer of this file cuts some texts otherwise than the file says"]
 
 
 class Completions(HandedOver):
