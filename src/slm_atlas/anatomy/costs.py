@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -78,9 +80,7 @@ def estimate(
         kv_type: type of the KV cache, a key of `KV_TYPE_BYTES`.
         types: types tensor by tensor, in place of llama.cpp's mix for the label.
     """
-    tensors = inventory(arch)
-    types = types or tensor_types(tensors, quantization, gqa=gqa_ratio(arch))
-    weights = weight_bytes(tensors, types)
+    tensors, types, weights = _file(arch, quantization) if types is None else _with_types(arch, types)
     total = params(tensors)
     kv = engine_cache_bytes(arch, context, micro_batch=micro_batch, kv_type=kv_type)
     compute, output = compute_bytes(arch, context, micro_batch), arch.vocab * _F32
@@ -89,7 +89,7 @@ def estimate(
         params_by_part=params_by_part(tensors),
         quantization=quantization,
         weight_bytes=sum(weights.values()),
-        bytes_by_type=weights,
+        bytes_by_type=dict(weights),
         bits_per_weight=8 * sum(weights.values()) / total,
         context=context,
         kv_bytes=kv,
@@ -100,6 +100,25 @@ def estimate(
         decode_flops_per_token=flops_per_token(arch, depth=context / 2),
         decode_bytes_per_token=decode_bytes(arch, tensors, types, depth=context / 2, kv_type=kv_type),
     )
+
+
+class _File(NamedTuple):
+    """What a file holds, whatever the context."""
+
+    tensors: Sequence[Tensor]
+    types: Mapping[str, TensorType]
+    bytes_by_type: Mapping[TensorType, int]
+
+
+@lru_cache(maxsize=512)
+def _file(arch: Architecture, quantization: Quantization) -> _File:
+    """With llama.cpp's mix for a label; kept, since most are asked for at several contexts."""
+    return _with_types(arch, tensor_types(inventory(arch), quantization, gqa=gqa_ratio(arch)))
+
+
+def _with_types(arch: Architecture, types: Mapping[str, TensorType]) -> _File:
+    tensors = inventory(arch)
+    return _File(tensors, types, weight_bytes(tensors, types))
 
 
 def params(tensors: Sequence[Tensor]) -> int:
