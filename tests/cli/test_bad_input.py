@@ -94,7 +94,7 @@ def test_a_study_of_broken_files_records_each_and_measures_the_rest(whole: bytes
         path.write_bytes(content)
     result = slm("bench", *paths, cut, good, *SHORT, "--json")
     assert result.exit_code == 0
-    rows = json.loads(result.stdout)
+    rows = json.loads(result.stdout)["rows"]
     assert [row["n_runs"] for row in rows if not row["failures"]] == [1]
     causes = [failure["cause"] for row in rows for failure in row["failures"]]
     assert len(causes) == len(lies) + 1

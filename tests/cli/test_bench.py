@@ -35,7 +35,7 @@ def test_the_table_has_a_line_a_model(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_json_is_one_document(tiny_model: Path) -> None:
-    (row,) = document("bench", tiny_model, "--engine", "fake", "--runs", 1, "--prompt", 8, "--generate", 4)
+    (row,) = document("bench", tiny_model, "--engine", "fake", "--runs", 1, "--prompt", 8, "--generate", 4)["rows"]
     assert row["n_runs"] == 1
     assert row["metrics"]["prefill_s"]["value"] == pytest.approx(8 * PREFILL_S_PER_TOKEN)
     assert row["metrics"]["decode_s"]["value"] == DECODE_S
@@ -127,13 +127,13 @@ def test_what_ended_an_arm_stands_in_the_table_and_is_shown_again(tiny_model: Pa
     assert first.stdout.count("narrow after 5 runs, ±0 %") == 2
     assert again.stdout == first.stdout
     assert "all was measured before" in again.stderr
-    rows = document(*command)
+    rows = document(*command)["rows"]
     assert {(row["stop"]["reason"], row["stop"]["planned"]) for row in rows} == {("narrow", 20)}
     # Another question, another answer, from the same runs.
     assert "all 3 runs made" in slm("bench", *models, "--engine", "fake", "--runs", 3, "--budget", "10m").stdout
     assert "Ended" not in slm("bench", *models, "--engine", "fake", "--runs", 3).stdout
     # The record alone says it too.
-    assert {row["stop"]["reason"] for row in document("results", "list")} == {"narrow"}
+    assert {row["stop"]["reason"] for row in document("results", "list")["rows"]} == {"narrow"}
 
 
 def test_a_ratio_of_one_model_is_refused(tiny_model: Path) -> None:
@@ -146,7 +146,7 @@ def test_disturbed_runs_are_told_repeated_and_set_aside(tiny_model: Path, monkey
     result = slm("bench", tiny_model, "--engine", "fake", "--runs", 4)
     assert "[5/5] Tiny Q4_K_M: run 1, again" in result.stderr
     assert "1 run was repeated" in result.stderr
-    (row,) = document("bench", tiny_model, "--engine", "fake", "--runs", 4)
+    (row,) = document("bench", tiny_model, "--engine", "fake", "--runs", 4)["rows"]
     assert (row["n_runs"], row["set_aside"], row["disturbed"]) == (4, 1, 0)
     with Store(home.store_path()) as store:
         assert len(store.attempts()) == 5
@@ -155,7 +155,7 @@ def test_disturbed_runs_are_told_repeated_and_set_aside(tiny_model: Path, monkey
 @pytest.mark.engine
 def test_the_knee_is_found_once_and_recorded(tiny_model: Path) -> None:
     command = ("bench", tiny_model, "--threads", "knee", "--runs", 1, "--prompt", 8, "--generate", 4)
-    (row,) = document(*command)
+    (row,) = document(*command)["rows"]
     assert row["n_runs"] == 1, row["failures"]
     assert row["settings"]["threads"] == row["knee"]["threads"] >= 1
     assert next(probe["threads"] for probe in row["knee"]["probes"]) == 1
@@ -169,7 +169,7 @@ def test_the_knee_is_found_once_and_recorded(tiny_model: Path) -> None:
 @pytest.mark.engine
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
 def test_pinned_threads_are_recorded(tiny_model: Path) -> None:
-    (row,) = document("bench", tiny_model, "--pin", "--threads", 1, "--runs", 1, "--prompt", 8, "--generate", 4)
+    (row,) = document("bench", tiny_model, "--pin", "--threads", 1, "--runs", 1, "--prompt", 8, "--generate", 4)["rows"]
     assert row["settings"]["pin"] is True
     with Store(home.store_path()) as store:
         (found,) = store.runs()
@@ -180,7 +180,7 @@ def test_pinned_threads_are_recorded(tiny_model: Path) -> None:
 def test_sustained_use_has_a_table_and_joins_the_other_runs(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slm_atlas.bench.sustained.MAX_REST_S", 0.0)
     sustained = ("bench", tiny_model, *FAKE, "--sustained", "1m")
-    (row,) = document(*sustained)
+    (row,) = document(*sustained)["rows"]
     result = slm(*sustained)
     _, _, (line,) = tables(result.stdout)
     assert "Sustained use: each run decodes for 1 min 0 s more" in result.stderr
@@ -191,7 +191,7 @@ def test_sustained_use_has_a_table_and_joins_the_other_runs(tiny_model: Path, mo
     assert row["metrics"]["steady_tokens_per_s"]["value"] == pytest.approx(1 / DECODE_S)
     assert not [name for name in row["metrics"] if name.startswith("sustained_")]
     slm("bench", tiny_model, *FAKE)
-    (both,) = document("results", "list")
+    (both,) = document("results", "list")["rows"]
     assert both["n_runs"] == 2  # with the pass or without, a run is the same
 
 
@@ -204,7 +204,7 @@ def test_too_short_a_sustained_pass_says_so(tiny_model: Path) -> None:
 @pytest.mark.engine
 def test_a_file_is_swept_over_quantizations_its_own_as_it_is(tiny_model: Path) -> None:
     sweep = ("bench", tiny_model, *FAKE, "--sweep", "quant=Q8_0,Q4_K_M,F16", "--sweep", "prompt=8,16")
-    rows = document(*sweep)
+    rows = document(*sweep)["rows"]
     found = {(row["name"], row["quantization"], row["requantized_from"]) for row in rows}
     made = ("Tiny (from Q4_K_M)", "Q8_0", "Q4_K_M"), ("Tiny (from Q4_K_M)", "F16", "Q4_K_M")
     assert found == {("Tiny", "Q4_K_M", None), *made}
@@ -227,7 +227,7 @@ def test_a_file_that_cannot_be_requantized_is_one_line(tiny_model: Path, tmp_pat
 
 @pytest.mark.engine
 def test_the_real_engine_measures_a_forged_model(tiny_model: Path) -> None:
-    (row,) = document("bench", tiny_model, "--threads", 1, "--runs", 1, "--prompt", 16, "--generate", 4)
+    (row,) = document("bench", tiny_model, "--threads", 1, "--runs", 1, "--prompt", 16, "--generate", 4)["rows"]
     assert row["n_runs"] == 1, row["failures"]
     assert row["metrics"]["kv_bytes"]["value"] == pytest.approx(2 * 2 * 64 * 2 * 512 * 2, rel=0.02)
     assert 0 < row["metrics"]["decode_s"]["value"] < row["metrics"]["load_s"]["value"] + 10

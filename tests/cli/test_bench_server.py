@@ -25,7 +25,7 @@ def server() -> Iterator[StandIn]:
 
 def test_the_models_name_asks_for_the_engine(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, "s3cret")
-    (row,) = document("bench", f"endpoint:good@{server.url}", *SHORT)
+    (row,) = document("bench", f"endpoint:good@{server.url}", *SHORT)["rows"]
     assert row["engine"].startswith("endpoint | 1")
     assert (row["params"], row["quantization"], row["forged"]) == (None, "unknown", False)
     assert row["metrics"]["prompt_tokens"]["value"] == 12

@@ -31,14 +31,14 @@ def test_scores_are_shown_task_by_task_and_marked(trained: Path) -> None:
         assert task.name in result.stdout
     assert "Prefill" not in result.stdout  # no cost was measured, so none is shown as missing
     assert "not comparable with published ones" in result.stderr
-    (row,) = document("eval", trained, *FAKE)
+    (row,) = document("eval", trained, *FAKE)["rows"]
     assert set(row["scores"]) == {task.name for task in suite("smoke").tasks}
 
 
 def test_random_weights_have_no_scores_and_it_is_said(tiny_model: Path) -> None:
     result = slm("eval", tiny_model, *FAKE)
     assert "Random weights can do nothing" in result.stderr
-    (row,) = document("eval", tiny_model, *FAKE)
+    (row,) = document("eval", tiny_model, *FAKE)["rows"]
     assert row["scores"] == {}
 
 
@@ -49,7 +49,7 @@ def test_a_model_of_the_catalogue_is_not_forged_for_nothing(own_home: Path) -> N
 
 def test_another_precision_is_another_result_of_the_same_file(trained: Path, own_home: Path) -> None:
     slm("eval", trained, *FAKE)
-    (row,) = document("eval", trained, *FAKE, "--compute", "f16")
+    (row,) = document("eval", trained, *FAKE, "--compute", "f16")["rows"]
     assert row["compute"] == "f16"
     assert row["scores"]
     with Store(home.store_path()) as store:
@@ -59,7 +59,7 @@ def test_another_precision_is_another_result_of_the_same_file(trained: Path, own
     assert computes == {None, "f16"}
     assert list((own_home / "models" / "requantized").glob("*-F16.gguf"))
     assert "in f16" in slm("eval", trained, *FAKE, "--compute", "f16").stdout
-    listed = [row["compute"] for row in document("results", "list") if "compute" in row]
+    listed = [row["compute"] for row in document("results", "list")["rows"]]
     assert listed == [None, "f16"]
 
 
@@ -88,7 +88,7 @@ def test_two_models_end_with_how_they_differ_on_the_same_items(tiny_model: Path,
     last = result.stdout.strip().split("\n\n")[-1]
     assert last.startswith("Same items")
     assert last.count("indistinguishable") == len(suite("smoke").tasks)
-    *_, said = document("eval", one, other, *FAKE)
+    said = document("eval", one, other, *FAKE)["capability"]
     assert {pair["verdict"] for pair in said["pairs"]} == {"indistinguishable"}
 
 

@@ -108,10 +108,8 @@ def test_a_study_with_profiles_shows_them_and_draws_them(tiny_model: Path, tmp_p
     report = home.reports_dir() / "mine"
     assert (report / "figures" / "fig10a.csv").is_file()
     assert "Where their time goes" in (report / "index.html").read_text()
-    kinds = [
-        entry.get("decode") is not None for entry in document("study", "run", path, "--engine", "fake", "--no-report")
-    ]
-    assert kinds == [False, True]
+    found = document("study", "run", path, "--engine", "fake", "--no-report")
+    assert [len(found["rows"]), len(found["profiles"])] == [1, 1]
 
 
 def test_what_is_known_of_a_model_travels(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +117,7 @@ def test_what_is_known_of_a_model_travels(tiny_model: Path, tmp_path: Path, monk
     slm("results", "export", tmp_path / "all.jsonl")
     monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "elsewhere"))
     slm("results", "merge", tmp_path / "all.jsonl")
-    assert document("results", "list") == once
+    assert document("results", "list")["profiles"] == once
     key = document("results", "list", "--runs")[0]["key"]
     shown = slm("results", "show", key[:12]).stdout
     assert "decode: ffn: MUL_MAT ffn_gate (f32)" in shown

@@ -45,7 +45,8 @@ def test_nothing_measured_is_said_and_is_no_error() -> None:
     result = slm("results", "list")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "slm study run quick" in result.stderr
-    assert document("results", "list") == []
+    nothing: dict[str, list[object]] = {"models": [], "pairs": [], "learning": []}
+    assert document("results", "list") == {"rows": [], "profiles": [], "capability": nothing}
     assert document("results", "list", "--runs") == []
 
 
@@ -54,7 +55,7 @@ def test_the_list_has_a_line_a_model_and_tells_causes(measured: list[str]) -> No
     lines, memory = tables(result.stdout)
     assert (len(lines), len(memory)) == (2, 1)  # what failed has no memory to show
     assert "2 x refused: the fake engine refuses to load this model" in result.stderr
-    assert {row["n_runs"] for row in document("results", "list")} == {0, 2}
+    assert {row["n_runs"] for row in document("results", "list")["rows"]} == {0, 2}
 
 
 def test_the_list_of_runs_has_a_line_a_run(measured: list[str]) -> None:
@@ -134,7 +135,7 @@ def test_llama_bench_on_a_file_of_ours_is_a_result_of_that_file(tiny_model: Path
     tests = [test | {"model_filename": str(tiny_model)} for test in json.loads(RECORDED.read_text())]
     (tmp_path / "theirs.json").write_text(json.dumps(tests))
     slm("results", "merge", tmp_path / "theirs.json")
-    assert {row["name"] for row in document("results", "list")} == {"Tiny"}
+    assert {row["name"] for row in document("results", "list")["rows"]} == {"Tiny"}
 
 
 def test_a_reference_that_comes_with_the_package_is_imported_once() -> None:
@@ -142,8 +143,11 @@ def test_a_reference_that_comes_with_the_package_is_imported_once() -> None:
     added = document("results", "merge", f"builtin:{name}")
     assert added["runs"] >= 165, "55 shapes of the survey, three runs each"
     assert document("results", "merge", f"builtin:{name}") == {"artifacts": 0, "hosts": 0, "runs": 0, "conflicts": []}
-    rows = document("results", "list")
-    assert {row["name"] for row in rows if "name" in row} >= {"Phi-2", "Gemma-2B", "MiniCPM3-4B"}
+    listed = document("results", "list")
+    assert {row["name"] for row in listed["rows"]} >= {"Phi-2", "Gemma-2B", "MiniCPM3-4B"}
+    assert all({"artifact", "metrics", "scores"} <= row.keys() for row in listed["rows"])
+    assert all({"artifact", "prefill", "decode"} <= each.keys() for each in listed["profiles"])
+    assert listed["capability"]["learning"]
 
 
 def test_a_reference_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -70,9 +70,9 @@ def test_json_is_what_belongs_to_the_study_and_the_report_can_be_left_out(
     mine: Path, tiny_model: Path, own_home: Path
 ) -> None:
     slm("bench", tiny_model, "--engine", "fake", "--runs", 1)
-    rows = document("study", "run", mine, "--engine", "fake", "--no-report")
+    rows = document("study", "run", mine, "--engine", "fake", "--no-report")["rows"]
     assert [row["n_runs"] for row in rows] == [RUNS] * MODELS
-    assert len(document("results", "list")) == MODELS + 1
+    assert len(document("results", "list")["rows"]) == MODELS + 1
     assert not (own_home / "reports").exists()
 
 
@@ -97,7 +97,7 @@ def test_the_list_has_the_builtin_studies() -> None:
 def test_a_study_of_one_model_is_run_on_another(tiny_model: Path, tmp_path: Path, own_home: Path) -> None:
     path = write_study(tmp_path, ["smollm-135m"], runs=1)
     path.write_text(f"{path.read_text()}\nquantization = 'Q8_0'")
-    row, *others = document("study", "run", path, "--engine", "fake", "--model", tiny_model)
+    row, *others = document("study", "run", path, "--engine", "fake", "--model", tiny_model)["rows"]
     assert (row["name"], row["quantization"], others) == ("Tiny (from Q4_K_M)", "Q8_0", [])
     (folder,) = (own_home / "reports").iterdir()
     assert folder.name.startswith("mine-")

@@ -11,7 +11,7 @@ TASKS = {"piqa": right(0.5), "boolq": right(0.5)}
 
 def test_nothing_evaluated_says_nothing() -> None:
     found = capability(evaluated({}))
-    assert (found.models, found.pairs, found.learning, found.says_more) == ([], [], [], False)
+    assert (found.models, found.pairs, found.learning) == ([], [], [])
 
 
 def test_pairs_of_many_models_are_shown_by_domain() -> None:
@@ -25,4 +25,3 @@ def test_a_published_score_is_found_by_the_name_of_the_file() -> None:
     found = capability(evaluated({"SmolLM2-135M-Instruct": {"piqa": right(0.7)}}, metric="acc_norm"))
     (model,) = found.models
     assert [each.title for each in model.published] == ["PIQA"]
-    assert found.says_more

@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import altair as alt
 import pytest
 
 from slm_atlas.errors import UserError
 from slm_atlas.insights.claims import CLAIMS
+from slm_atlas.insights.frame import Dataset, read_dataset
 from slm_atlas.report.figures import Figure, Side, Theme
 from slm_atlas.report.files import Form, picture
 from slm_atlas.report.material import Material
 from slm_atlas.report.pictures import WIDE, fitted
 from slm_atlas.report.registry import ENTRIES, FACTS, STORE, SURVEY, Entry, Group, all_of, entry
+from slm_atlas.store import Store
+from slm_atlas.store.exchange import import_jsonl
+from slm_atlas.store.reference import reference_names, reference_path
 
 from .measured import study
 
@@ -49,6 +55,29 @@ def test_facts_need_no_measurement_and_the_rest_names_the_command(each: Entry) -
     for side in (Side.MINE, Side.BOTH):
         with pytest.raises(UserError, match="slm "):
             each.drawn(NOTHING, side)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    with Store(tmp_path_factory.mktemp("store") / "atlas.sqlite") as store:
+        import_jsonl(store, reference_path(reference_names()[0]))
+        return read_dataset(store)
+
+
+def test_what_is_asked_without_drawing_is_what_is_drawn(reference: Dataset) -> None:
+    for material in (NOTHING, Material(study), Material(lambda: reference)):
+        for each in ENTRIES:
+            drawn = [side for side in each.sides if each.draw(material, side) is not None]
+            assert each.available(material) == drawn, each.id
+
+
+def test_a_list_of_figures_loads_no_drawing_library() -> None:
+    asked = "from slm_atlas.report import registry as r; [e.available(r.NOTHING) for e in r.ENTRIES]"
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import sys; {asked}; print('altair' in sys.modules)"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert loaded.stdout.strip() == "False"
 
 
 def test_measurements_stand_beside_the_survey() -> None:

@@ -251,10 +251,10 @@ def run_and_show(study: Study, *, engine: str | None, retry_failed: bool, json: 
 
 
 def show(dataset: Dataset, *, json: bool) -> None:
-    """Print results, costs and scores before profiles: as tables, or as one list of JSON."""
+    """Print results, costs and scores before profiles: as tables, or as one document that has each under its name."""
     found, times, able = rows(dataset), profiles(dataset), capability(dataset)
     if json:
-        print_json([*found, *times, *([able] if able.says_more else [])])
+        print_json({"rows": found, "profiles": times, "capability": able})
         return
     if found or not times:
         print_rows(found)

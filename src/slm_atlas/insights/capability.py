@@ -45,11 +45,6 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     """Their curves over worked examples."""
 
     @property
-    def says_more(self) -> bool:
-        """Whether it says anything that the scores by themselves do not."""
-        return bool(self.pairs or self.learning or any(model.domains or model.published for model in self.models))
-
-    @property
     def shown_pairs(self) -> list[Paired]:
         """The pairs, by domain alone where there are many models."""
         return [pair for pair in self.pairs if pair.is_domain or len(self.models) <= FEW]

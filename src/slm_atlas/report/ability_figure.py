@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas import catalog
 from slm_atlas.catalog import Model, paper
 from slm_atlas.insights.capability import Ability, Capability
 from slm_atlas.insights.domains import Domain
 from slm_atlas.insights.frame import Dataset
-from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
+from slm_atlas.report.charts import GREY, OURS, THEIRS, Rows, finished, inline, tooltips
 from slm_atlas.report.figures import HERE, Figure, Side
+from slm_atlas.report.vega import alt
 
 SURVEY = "the survey"
 PANELS = {"commonsense": "commonsense", "problem_solving": "problem solving", "math": "mathematics"}
@@ -28,13 +27,18 @@ def ability_figure(able: Capability, dataset: Dataset, side: Side) -> Figure | N
         dataset: what says which models they are.
         side: whose.
     """
-    own = list(_evaluated(able, dataset)) if side.mine else []
-    rows = [*(_surveyed() if side.paper else ()), *own]
-    if not rows or (side.mine and not own):
+    rows = ability_rows(able, dataset, side)
+    if not rows:
         return None
     title = "The survey's Figure 5: capability over time"
     caption = _caption(rows) + (_partial(able) if side.mine else "")
     return Figure(name="fig5", title=title, caption=caption, spec=_chart(rows), rows=rows)
+
+
+def ability_rows(able: Capability, dataset: Dataset, side: Side) -> list[dict[str, Any]]:
+    """The data of `ability_figure`; empty where what was asked for is not there."""
+    own = list(_evaluated(able, dataset)) if side.mine else []
+    return [*(_surveyed() if side.paper else ()), *own] if own or not side.mine else []
 
 
 def _surveyed() -> Iterator[dict[str, Any]]:
@@ -111,7 +115,7 @@ def _partial(able: Capability) -> str:
 
 def _chart(rows: Rows) -> dict[str, Any]:
     panels = [_panel([row for row in rows if row["domain"] == domain], panel) for panel, domain in PANELS.items()]
-    return finished(alt.concat(*panels, columns=2, spacing=48))
+    return finished(alt.concat(*panels, columns=2, spacing={"row": 84, "column": 72}, bounds="flush"))
 
 
 def _panel(rows: Rows, panel: str) -> alt.LayerChart | alt.FacetChart:
@@ -122,12 +126,12 @@ def _panel(rows: Rows, panel: str) -> alt.LayerChart | alt.FacetChart:
         axis=alt.Axis(format="%Y-%m", tickCount=5, labelAngle=-30),
         scale=alt.Scale(padding=14),
     )
-    y = alt.Y("percent:Q", title="Accuracy (%)", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=6))
+    y = alt.Y("percent:Q", title="Accuracy (%)", scale=alt.Scale(zero=False, padding=16), axis=alt.Axis(tickCount=6))
     sources = [SURVEY, HERE]
     color = alt.Color(
         "source:N",
         title=None,
-        scale=alt.Scale(domain=sources, range=[COLORS[0], COLORS[1]]),
+        scale=alt.Scale(domain=sources, range=[THEIRS, OURS]),
         legend=alt.Legend(orient="bottom") if len({row["source"] for row in rows}) > 1 else None,
     )
     size = alt.Size("params_billions:Q", scale=alt.Scale(type="sqrt", range=[14, 260], domain=[0, 5]), legend=None)
@@ -146,7 +150,7 @@ def _panel(rows: Rows, panel: str) -> alt.LayerChart | alt.FacetChart:
     ]
     if rows:
         best = max(rows, key=lambda row: row["percent"])
-        named = alt.Chart(inline([best])).mark_text(align="right", dx=-9, dy=-2).encode(x=x, y=y, text="model:N")
+        named = alt.Chart(inline([best])).mark_text(align="right", dx=4, dy=-14).encode(x=x, y=y, text="model:N")
         layers.append(named)
     return alt.layer(*layers).properties(width=300, height=260, title=PANELS[panel].capitalize())
 

@@ -10,11 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import altair as alt
-from altair.utils.schemapi import disable_debug_mode
-
-# Altair would check each part of a chart against the schema of Vega-Lite, a third of a report's time; a test does.
-disable_debug_mode()
+from slm_atlas.report.vega import alt
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -24,6 +20,9 @@ GREY = "#8d949c"
 COLORS = ("#4477aa", "#ee6677", "#228833", "#aa3377", GREY, "#ccbb44", "#66ccee")
 """Paul Tol's scheme "bright" (Colour Schemes, SRON/EPS/TN/09-002, 2021; its grey a little darker, so that it shows on
 white), which is made to be told apart by those who do not see all colours; a test holds it to that."""
+
+OURS, THEIRS = COLORS[:2]
+"""One's own (measured here, or in the catalogue), and what the survey's figures say: a colour each in all figures."""
 
 LOG_SPAN = 8.0
 """From this ratio of the largest model to the smallest, axes are logarithmic."""
@@ -95,9 +94,11 @@ def latency(rows: Rows, curves: Mapping[str, Rows], titles: Mapping[str, str]) -
 def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.LayerChart | alt.FacetChart:
     x = alt.X("params_millions:Q", title="Parameters (millions)", **x_axis.drawn())
     y = alt.Y("ms:Q", title=None, **y_axis.drawn())
-    known, legend = ["real", "forged (random weights)"], alt.Legend(orient="bottom")
-    color = alt.Color("weights:N", scale=alt.Scale(domain=known, range=COLORS[:2]), title=None, legend=legend)
-    form = alt.Shape("weights:N", scale=alt.Scale(domain=known, range=["circle", "diamond"]), title=None, legend=legend)
+    weights = {name: form for name, form in WEIGHTS.items() if any(row["weights"] == name for row in rows)}
+    hues, forms = zip(*weights.values(), strict=True)
+    legend = alt.Legend(orient="bottom")
+    color = alt.Color("weights:N", scale=alt.Scale(domain=list(weights), range=hues), title=None, legend=legend)
+    form = alt.Shape("weights:N", scale=alt.Scale(domain=list(weights), range=forms), title=None, legend=legend)
     tips = tooltips(rows, "model", "quantization", "weights", "params_millions", "ms", "low", "high", "n")
     base = alt.Chart(inline(rows)).encode(x=x, y=y)
     sides = sorted({(row["left"], row["slot"]) for row in rows})
@@ -108,6 +109,10 @@ def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.L
         *(_names(base, *side) for side in sides if len(rows) <= MAX_NAMES),
     ]
     return alt.layer(*layers).properties(width=400, height=300)
+
+
+WEIGHTS = {"real": (COLORS[0], "circle"), "forged (random weights)": (COLORS[1], "diamond")}
+"""Colour and form of what a file holds; what no model has is not in the legend."""
 
 
 def _names(base: alt.Chart, left: bool, slot: int) -> alt.Chart:
@@ -162,7 +167,8 @@ def memory(rows: Rows, parts: Sequence[str], peak: str) -> dict[str, Any]:
     bars = bars.mark_bar(height=alt.RelativeBandSize(0.6)).encode(
         x=alt.X("MiB:Q", title="MiB", axis=alt.Axis(tickCount=8)), color=color, order="place:Q"
     )
-    ticks = base.transform_filter(f"datum.part == '{peak}'").mark_tick(color="currentColor", thickness=2.5, size=32)
+    tick = 0.75 * _height(len(models)) / len(models)
+    ticks = base.transform_filter(f"datum.part == '{peak}'").mark_tick(color="currentColor", thickness=2.5, size=tick)
     chart = alt.layer(bars, ticks.encode(x="MiB:Q"))
     return finished(chart.properties(width=640, height=_height(len(models))))
 
@@ -183,7 +189,12 @@ def accuracy(rows: Rows) -> dict[str, Any]:
     color = alt.Color(
         "model:N", title=None, sort=models, scale=alt.Scale(range=COLORS), legend=alt.Legend(orient="bottom")
     )
-    x = alt.X("percent:Q", title="Accuracy (%)", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(tickCount=6))
+    x = alt.X(
+        "percent:Q",
+        title="Accuracy (%)",
+        scale=alt.Scale(domain=[-2, 102], nice=False),
+        axis=alt.Axis(values=[0, 20, 40, 60, 80, 100]),
+    )
     layers = [
         base.transform_filter("datum.chance != null").mark_tick(color=GREY, thickness=2).encode(x=alt.X("chance:Q")),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color),
@@ -237,6 +248,7 @@ def finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
         "font": "system-ui, sans-serif",
         "view": {"stroke": None},
         "axis": {**text, **lines, "domainOpacity": 0.4, "tickOpacity": 0.4, "titleFontWeight": "normal"},
+        "axisX": {"labelSeparation": 6},
         "axisY": {"labelLimit": 190},
         "legend": {**text, "symbolSize": 90, "labelLimit": 240, "columns": 3},
         "title": {"color": "currentColor", "fontSize": 13, "anchor": "start", "frame": "group", "fontWeight": 600},

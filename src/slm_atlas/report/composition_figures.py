@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import altair as alt
 import msgspec
 
 from slm_atlas import catalog, stats
 from slm_atlas.catalog import Model, paper
-from slm_atlas.report.charts import COLORS, GREY, Rows, category_axis, finished, inline, tooltips
+from slm_atlas.report.charts import GREY, OURS, THEIRS, Rows, category_axis, finished, inline, tooltips
 from slm_atlas.report.figures import Figure, Side
 from slm_atlas.report.survey_charts import NAMES as NAME_COLORS
 from slm_atlas.report.survey_charts import STEPS
+from slm_atlas.report.vega import alt
 from slm_atlas.survey.composition import Period
 from slm_atlas.survey.facets import FACETS, Facet
 from slm_atlas.survey.views import OUR_LABELS, labels
@@ -92,13 +92,18 @@ def _composed(rows: Rows, side: Side) -> str:
             max((row for row in own if row["facet"] == name), key=lambda row: row["share"]) for name in DRAWN if own
         ]
         if tops:
-            shares = ", ".join(f"{row['label']} {row['share']:.0%}" for row in tops)
+            shares = ", ".join(f"{_named(row['facet'], row['label'])} {row['share']:.0%}" for row in tops)
             told.append(f"{source} ({max(row['n'] for row in own)} models): {shares}")
     whose = (
         "The survey's pies beside the catalogue to this day" if side is Side.BOTH else "The share of models by label"
     )
     bars = "; lines over the catalogue's are 95% intervals" if side.mine else ""
     return f"{whose}{bars}. The most frequent of each: {'; '.join(told)}."
+
+
+def _named(facet: str, label: str) -> str:
+    """A label in a sentence: one that is a number says of what."""
+    return f"{_BY_NAME[facet].title.lower()} {label}" if facet in ("ffn-ratio", "vocabulary") else label
 
 
 def _bars(rows: Rows, side: Side) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def _bars(rows: Rows, side: Side) -> dict[str, Any]:
     return finished(alt.concat(*panels, columns=2, spacing=40))
 
 
-_SOURCE_COLORS = {SURVEY: COLORS[1], CATALOGUE: COLORS[0]}
+_SOURCE_COLORS = {SURVEY: THEIRS, CATALOGUE: OURS}
 
 
 def _order(name: str) -> list[str]:
@@ -183,7 +188,7 @@ def _change(rows: Rows, name: str, ends: tuple[str, str]) -> str | None:
         max((row for row in rows if row["facet"] == name and row["period"] == end), key=lambda row: row["share"])
         for end in ends
     )
-    return f"{first['label']} {first['share']:.0%} to {last['label']} {last['share']:.0%}"
+    return f"{_named(name, first['label'])} {first['share']:.0%} to {last['label']} {last['share']:.0%}"
 
 
 def _stacks(rows: Rows) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-import altair as alt
 import msgspec
 
 from slm_atlas import catalog, units
@@ -20,6 +19,7 @@ from slm_atlas.insights.frame import Row
 from slm_atlas.report.charts import COLORS, GREY, Rows, axis_of, finished, inline, tooltips
 from slm_atlas.report.figures import Figure, labels
 from slm_atlas.report.tables import NOT_MEASURED, Cell, Table
+from slm_atlas.report.vega import alt
 
 MEASURED, PREDICTED, REFUSED = "measured", "predicted", "would be needed: refused"
 """Where a number comes from."""
@@ -69,7 +69,7 @@ def context_table(rows: Sequence[Row]) -> Table:
             *(_bytes(_measured(arm.row, metric), arm.row) for metric in _COLUMNS),
             _bytes(found.memory_bytes if (found := predicted(arm)) else None, None),
         ]
-        for arm in _arms(rows)
+        for arm in context_arms(rows)
     ]
     return Table("What their memory is used for, by context", columns, lines)
 
@@ -83,7 +83,7 @@ def _bytes(value: float | None, row: Row | None) -> Cell:
 
 def context_figure(rows: Sequence[Row]) -> Figure | None:
     """Memory by part against the context, a panel a model and type of cache; None where contexts were not varied."""
-    arms = _arms(rows)
+    arms = context_arms(rows)
     drawn = set(list(dict.fromkeys(arm.model for arm in arms))[:MAX_MODELS])
     data = [entry for arm in arms if arm.model in drawn for entry in _entries(arm)]
     if not data:
@@ -97,7 +97,7 @@ def context_figure(rows: Sequence[Row]) -> Figure | None:
     )
 
 
-def _arms(rows: Sequence[Row]) -> list[_Arm]:
+def context_arms(rows: Sequence[Row]) -> list[_Arm]:
     """The largest set of rows that differ in model, context and type of cache alone, of models with contexts enough."""
     groups: dict[tuple[str, str, bytes], list[Row]] = defaultdict(list)
     for row in rows:

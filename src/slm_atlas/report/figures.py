@@ -8,7 +8,7 @@ import json
 import math
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -195,7 +195,7 @@ def _how(row: Labelled) -> dict[str, Any]:
 
 def latency_figure(rows: Sequence[Row]) -> Figure | None:
     """Prefill and decode latency against parameters; None if they were not measured."""
-    chosen = trends.comparable(rows, metric="decode_s", across_quantizations=True)
+    chosen = latency_arms(rows)
     data = [entry for phase in ("prefill", "decode") for entry in _latency_rows(chosen, phase)]
     if not data:
         return None
@@ -203,13 +203,33 @@ def latency_figure(rows: Sequence[Row]) -> Figure | None:
     titles = {"prefill": f"Prefill of {tokens} tokens (ms)", "decode": "Decode, each token (ms)"}
     curves = {phase: _curve(chosen, f"{phase}_s") for phase in titles}
     caption = (
-        "Each point is a model, its bar the 95% interval of the median over fresh processes (often smaller than the "
-        "point). Diamonds are forged models: their weights are random, their costs real. "
+        f"Each point is a model, its bar the 95% interval of the median over {processes(data)} (often smaller than the "
+        "point). "
+        + (FORGED if any(row.forged for row in chosen) else "")
         + " ".join(_curve_caption(phase, chosen, bool(curve)) for phase, curve in curves.items())
         + _left_out(rows, chosen, "decode_s")
     )
     spec = charts.latency(data, curves, titles)
     return Figure(name="latency", title="Latency against parameters", caption=caption, spec=spec, rows=data)
+
+
+def latency_arms(rows: Sequence[Row]) -> list[Row]:
+    """The rows that `latency_figure` shows."""
+    return trends.comparable(rows, metric="decode_s", across_quantizations=True)
+
+
+FORGED = "Diamonds are forged models: their weights are random, their costs real. "
+
+
+def processes(data: Sequence[Mapping[str, Any]]) -> str:
+    """How many processes are behind each number: `3 fresh processes`, `3 to 6 fresh processes`."""
+    return _spread(data, "fresh processes")
+
+
+def _spread(data: Sequence[Mapping[str, Any]], what: str) -> str:
+    counts = sorted({row["n"] for row in data if row["n"]})
+    ends = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}" if counts else "no"
+    return f"{ends} {what}"
 
 
 def _latency_rows(rows: Sequence[Row], phase: str) -> list[dict[str, Any]]:
@@ -262,14 +282,14 @@ def _left_out(rows: Sequence[Row], chosen: Sequence[Row], metric: str) -> str:
 
 def memory_figure(rows: Sequence[Row]) -> Figure | None:
     """What the memory of each process consists of, beside its peak; None if it was not measured."""
-    chosen = trends.comparable(rows, metric="model_bytes", across_quantizations=True)
+    chosen = memory_arms(rows)
     data = [entry for row, label in zip(chosen, labels(chosen), strict=True) for entry in _memory_rows(row, label)]
     if not data:
         return None
     negative = any(entry["part"] == MEMORY_PARTS["unaccounted_bytes"] and entry["MiB"] < 0 for entry in data)
     caption = (
-        "What the engine allocated, part by part, and the process's peak resident set (the upright line). The "
-        "unaccounted part is the peak less all other parts."
+        "What the engine allocated, part by part, and the process's peak resident set (the upright line): medians over "
+        f"{processes(data)}. The unaccounted part is the peak less all other parts."
         + (
             " Where it is negative, left of zero, that much was allocated and never touched: pages of the mapped file "
             "whose weights were repacked, and room for a longer prompt."
@@ -282,6 +302,11 @@ def memory_figure(rows: Sequence[Row]) -> Figure | None:
     return Figure(name="memory", title="What the memory is used for", caption=caption, spec=spec, rows=data)
 
 
+def memory_arms(rows: Sequence[Row]) -> list[Row]:
+    """The rows that `memory_figure` shows."""
+    return trends.comparable(rows, metric="model_bytes", across_quantizations=True)
+
+
 def _memory_rows(row: Row, label: str) -> list[dict[str, Any]]:
     return [
         {**_identity(row, label), "part": name, **_scaled(row.metrics[metric], 1 / units.MIB, "MiB")}
@@ -292,18 +317,24 @@ def _memory_rows(row: Row, label: str) -> list[dict[str, Any]]:
 
 def accuracy_figure(rows: Sequence[Row]) -> Figure | None:
     """The scores by task, beside what guessing gives; None if no capability was measured."""
-    scored = list({(row.artifact, row.host, row.compute): row for row in rows if row.scores}.values())
-    data = [entry for row, label in zip(scored, labels(scored), strict=True) for entry in _score_rows(row, label)]
+    data = accuracy_rows(rows)
     if not data:
         return None
-    smoke = any(not score.comparable for row in scored for score in row.scores.values())
+    scores = [score for row in rows for score in row.scores.values()]
+    smoke = [not score.comparable for score in scores]
     caption = (
-        "The share of items answered well, with its 95% interval over the items; the grey tick is what guessing gives. "
-        "Where the interval reaches the tick, nothing beyond guessing was shown."
-        + (" The smoke suite is a small set of our own, not comparable with published scores." if smoke else "")
+        f"The share of items answered well, with its 95% interval over {_spread(data, 'items')}; the grey tick is what "
+        "guessing gives. Where the interval reaches the tick, nothing beyond guessing was shown."
+        + (" The smoke suite is a small set of our own, not comparable with published scores." if any(smoke) else "")
     )
-    title = "Accuracy: smoke suite, not comparable with published scores" if smoke else "Accuracy"
+    title = "Accuracy: smoke suite, not comparable with published scores" if all(smoke) else "Accuracy by task"
     return Figure(name="accuracy", title=title, caption=caption, spec=charts.accuracy(data), rows=data)
+
+
+def accuracy_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The data of `accuracy_figure`, a row a file and task."""
+    scored = list({(row.artifact, row.host, row.compute): row for row in rows if row.scores}.values())
+    return [entry for row, label in zip(scored, labels(scored), strict=True) for entry in _score_rows(row, label)]
 
 
 def _score_rows(row: Row, label: str) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import altair as alt
 import msgspec
 
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Row
 from slm_atlas.report.charts import COLORS, LOG_SPAN, Rows, axis_of, finished, inline, tooltips
 from slm_atlas.report.figures import Figure, Side
+from slm_atlas.report.vega import alt
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Host
 
@@ -26,7 +26,7 @@ PLACE = "Place of the token"
 MIN_HOSTS = 2
 
 
-class _Shared(NamedTuple):
+class Shared(NamedTuple):
     """What several machines measured alike."""
 
     axis: str
@@ -45,7 +45,7 @@ def hardware_figure(rows: Sequence[Row], hosts: Mapping[str, Host], side: Side) 
         hosts: the machines by id.
         side: the survey's two devices, the machines in the store, or both.
     """
-    shared = _shared(rows) if side.mine else None
+    shared = shared_by_most(rows) if side.mine else None
     data = [*(_surveyed() if side.paper else ()), *(_measured(shared, hosts) if shared else ())]
     if not data or (side.mine and shared is None):
         return None
@@ -81,31 +81,31 @@ def _row(source: str, phase: str, axis: str, machine: str, model: str, at: float
 # ---- the machines of a store ----------------------------------------------------------------------------------------
 
 
-def _shared(rows: Sequence[Row]) -> _Shared | None:
+def shared_by_most(rows: Sequence[Row]) -> Shared | None:
     """What most machines share: a model at several lengths of the prompt, or else several models at one."""
     measured = [row for row in rows if {"prefill_s", "decode_s"} <= row.metrics.keys() and row.params]
     found = [*_sweeps(measured), *_models(measured)]
     return max(found, key=_worth, default=None)
 
 
-def _worth(shared: _Shared) -> tuple[int, bool, int]:
+def _worth(shared: Shared) -> tuple[int, bool, int]:
     """The more machines the better; then as the survey drew it; then the more there is to see."""
     return len({row.host for row in shared.rows}), shared.axis == BY_LENGTH, len(shared.rows)
 
 
-def _sweeps(rows: Sequence[Row]) -> Iterator[_Shared]:
+def _sweeps(rows: Sequence[Row]) -> Iterator[Shared]:
     for group in _groups(rows, ("n_prompt",), by_file=True):
         common = _common(group, lambda row: row.settings.get("n_prompt"))
         if len({row.settings.get("n_prompt") for row in common}) > 1:
-            yield _Shared(BY_LENGTH, f"{common[0].name} {common[0].quantization}", common)
+            yield Shared(BY_LENGTH, f"{common[0].name} {common[0].quantization}", common)
 
 
-def _models(rows: Sequence[Row]) -> Iterator[_Shared]:
+def _models(rows: Sequence[Row]) -> Iterator[Shared]:
     for group in _groups(rows, (), by_file=False):
         common = _common(group, lambda row: (row.architecture, row.params, row.quantization))
         if common:
             files = len({(row.architecture, row.params, row.quantization) for row in common})
-            yield _Shared(BY_SIZE, f"{files} file{'s'[: files != 1]}", common)
+            yield Shared(BY_SIZE, f"{files} file{'s'[: files != 1]}", common)
 
 
 _HOW = ("threads", "context", "n_prompt", "n_gen", "kv_type")
@@ -133,7 +133,7 @@ def _common(rows: Sequence[Row], place: Any) -> list[Row]:  # noqa: ANN401  (any
     return [row for (where, _), row in best.items() if len(machines[where]) >= MIN_HOSTS]
 
 
-def _measured(shared: _Shared, hosts: Mapping[str, Host]) -> Iterator[dict[str, Any]]:
+def _measured(shared: Shared, hosts: Mapping[str, Host]) -> Iterator[dict[str, Any]]:
     for phase in PHASES:
         for row in sorted(shared.rows, key=lambda row: (row.params or 0, row.settings.get("n_prompt", 0))):
             at = row.settings["n_prompt"] if shared.axis == BY_LENGTH else (row.params or 0) / 1e6
@@ -164,7 +164,7 @@ def _told_survey() -> str:
     )
 
 
-def _told(shared: _Shared, data: Rows) -> str:
+def _told(shared: Shared, data: Rows) -> str:
     """By how much the fastest machine leads the slowest, where both were measured."""
     told = []
     for phase in PHASES:

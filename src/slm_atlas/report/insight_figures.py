@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-import altair as alt
+from typing import Any
 
 from slm_atlas.insights.analyses import Answer, Insight
 from slm_atlas.insights.claims import Data
-from slm_atlas.report.charts import COLORS, GREY, Rows, axis_of, category_axis, finished, inline, tooltips
+from slm_atlas.report.charts import COLORS, GREY, OURS, THEIRS, Axis, Rows, category_axis, finished, inline, tooltips
 from slm_atlas.report.figures import Figure
+from slm_atlas.report.vega import alt
 
 SOURCES = {Data.PAPER: "the survey's figures", Data.CATALOGUE: "the catalogue, to 2026", Data.MINE: "measured here"}
 """What a data set is called in a report."""
 NAMED = 0.75
 """Models at least as often on the front as this have their names beside them."""
-SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+NAMES_ROOM = 0.5
+"""Room left of the cheapest model for its name, as a share of the logarithmic span of costs."""
+_HUES = dict(zip(SOURCES.values(), (THEIRS, COLORS[2], OURS), strict=True))
+_FORMS = ["circle", "diamond", "square"]
 PANEL = (330, 230)
 """Pixels of a panel, wide and high."""
 
@@ -76,9 +78,15 @@ def _effects_panel(
     if len(sources) > 1:
         base = base.encode(yOffset=alt.YOffset("data:N", sort=sources))
     legend = alt.Legend(orient="bottom") if len(sources) > 1 else None
-    color = alt.Color("data:N", title=None, scale=alt.Scale(domain=sources, range=list(COLORS)), legend=legend)
-    form_ = alt.Shape("data:N", title=None, scale=alt.Scale(domain=sources, range=["circle", "diamond"]), legend=legend)
-    x = alt.X("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format=form, tickCount=5))
+    color = alt.Color(
+        "data:N", title=None, scale=alt.Scale(domain=sources, range=[_HUES[name] for name in sources]), legend=legend
+    )
+    form_ = alt.Shape(
+        "data:N", title=None, scale=alt.Scale(domain=sources, range=_FORMS[: len(sources)]), legend=legend
+    )
+    x = alt.X(
+        "value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5, labelExpr=_plain_zero(form))
+    )
     tips = tooltips(rows, "data", "label", "value", "low", "high", "n", "unit")
     layers: list[alt.Chart] = [
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color),
@@ -88,6 +96,12 @@ def _effects_panel(
         line = alt.Chart(inline([{"at": reference}])).mark_rule(color=GREY, strokeDash=[4, 3])
         layers.insert(0, line.encode(x=alt.X("at:Q")))
     return alt.layer(*layers).properties(height=len(labels) * 22 * max(1.3, len(sources)))
+
+
+def _plain_zero(form: str) -> str:
+    """Labels in a form; nothing has no sign."""
+    zero = "0%" if form.endswith("%") else "0"
+    return f"datum.value == 0 ? '{zero}' : format(datum.value, '{form}')"
 
 
 def _front(insight: Insight, data: Data, answer: Answer) -> Figure:
@@ -104,24 +118,32 @@ def _front(insight: Insight, data: Data, answer: Answer) -> Figure:
         f"uncertainty; named are those that are in three of four draws or more. {' '.join(answer.caveats)}"
     )
     title = f"{insight.question.rstrip('?')}? ({SOURCES[data]})"
-    return Figure(name=f"insight-{insight.id}-{data}", title=title, caption=caption, spec=front(rows), rows=rows)
+    return Figure(
+        name=f"insight-{insight.id}-{data}",
+        title=title,
+        caption=caption,
+        spec=front(rows, _HUES[SOURCES[data]]),
+        rows=rows,
+    )
 
 
-def front(rows: Rows) -> dict[str, Any]:
+def front(rows: Rows, hue: str = COLORS[0]) -> dict[str, Any]:
     """A panel a cost: score in percent over cost on a logarithmic axis, the fuller the surer on the front.
 
     Args:
         rows: `panel`, `model`, `cost`, `percent`, `low`, `high`, `front` from 0 to 1, `named`.
+        hue: of all points.
     """
     panels = [
-        _front_panel([row for row in rows if row["panel"] == panel], panel)
+        _front_panel([row for row in rows if row["panel"] == panel], panel, hue)
         for panel in dict.fromkeys(row["panel"] for row in rows)
     ]
     return finished(alt.concat(*panels, columns=2, spacing=40))
 
 
-def _front_panel(rows: Rows, cost: str) -> alt.LayerChart | alt.FacetChart:
-    axis = axis_of([row["cost"] for row in rows], log=True)
+def _front_panel(rows: Rows, cost: str, hue: str) -> alt.LayerChart | alt.FacetChart:
+    low, high = min(row["cost"] for row in rows), max(row["cost"] for row in rows)
+    axis = Axis(log=True, low=low / (1.2 * (high / low) ** NAMES_ROOM), high=1.6 * high)
     x = alt.X("cost:Q", title=None, **axis.drawn())
     scale = alt.Scale(zero=False, nice=True)
     y = alt.Y("percent:Q", title="Score (%)", scale=scale, axis=alt.Axis(tickCount=5))
@@ -129,16 +151,14 @@ def _front_panel(rows: Rows, cost: str) -> alt.LayerChart | alt.FacetChart:
     full = alt.Opacity("front:Q", scale=alt.Scale(domain=[0, 1], range=[0.15, 1]), legend=None)
     tips = tooltips(rows, "model", "cost", "percent", "low", "high", "front")
     layers: list[alt.Chart] = [
-        base.mark_rule(strokeWidth=1.25, color=COLORS[0]).encode(y=alt.Y("low:Q"), y2="high:Q", opacity=full),
-        base.mark_point(filled=True, size=80, color=COLORS[0]).encode(y=y, opacity=full, tooltip=tips),
-        *(_names(base, side, axis.low * (axis.high / axis.low) ** 0.55) for side in SIDES),
+        base.mark_rule(strokeWidth=1.25, color=hue).encode(y=alt.Y("low:Q"), y2="high:Q", opacity=full),
+        base.mark_point(filled=True, size=80, color=hue).encode(y=y, opacity=full, tooltip=tips),
+        _names(base),
     ]
     return alt.layer(*layers).properties(title=cost, width=PANEL[0], height=PANEL[1])
 
 
-def _names(base: alt.Chart, align: Literal["left", "right"], middle: float) -> alt.Chart:
-    """The names of what is likely on the front: to the right of a point on the left half, and the other way round."""
-    side = "<" if align == "left" else ">="
-    chosen: alt.Chart = base.transform_filter(f"datum.named && datum.cost {side} {middle}")
-    named: alt.Chart = chosen.mark_text(align=align, dx=8 if align == "left" else -8, dy=-7)
+def _names(base: alt.Chart) -> alt.Chart:
+    """The names of what is likely on the front, above and to the left: what stood there would be ahead of it."""
+    named: alt.Chart = base.transform_filter("datum.named").mark_text(align="right", dx=-8, dy=-7)
     return named.encode(y=alt.Y("percent:Q"), text="model:N")

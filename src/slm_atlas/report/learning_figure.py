@@ -7,13 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.insights.learning import AVERAGE, Curve
-from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, log_axis, tooltips
+from slm_atlas.report.charts import COLORS, GREY, OURS, THEIRS, Rows, finished, inline, log_axis, tooltips
 from slm_atlas.report.figures import HERE, Figure, Side
+from slm_atlas.report.vega import alt
 
 COLUMNS = 3
 """Panels beside each other."""
@@ -28,9 +27,8 @@ def learning_figure(curves: Sequence[Curve], side: Side = Side.MINE) -> Figure |
 
     With both, the panels are those of the tasks of the survey.
     """
-    own = [row for curve in curves for row in _rows(curve)] if side.mine else []
-    data = own + (list(_surveyed()) if side.paper else [])
-    if not data or (side.mine and not own):
+    data = learning_rows(curves, side)
+    if not data:
         return None
     tasks = sorted({row["task"] for row in data}, key=lambda task: (task != AVERAGE, task))
     if side is Side.BOTH:
@@ -41,6 +39,12 @@ def learning_figure(curves: Sequence[Curve], side: Side = Side.MINE) -> Figure |
     told += [_told_survey(data)] if side.paper else []
     title = "The survey's Figure 6a: in-context learning"
     return Figure(name="fig6a", title=title, caption=" ".join(told), spec=_chart(data, tasks), rows=data)
+
+
+def learning_rows(curves: Sequence[Curve], side: Side) -> list[dict[str, Any]]:
+    """The data of `learning_figure`, of all tasks; empty where what was asked for is not there."""
+    own = [row for curve in curves for row in _rows(curve)] if side.mine else []
+    return [*own, *(_surveyed() if side.paper else ())] if own or not side.mine else []
 
 
 def _surveyed() -> Iterator[dict[str, Any]]:
@@ -172,11 +176,10 @@ def gain_figure(curves: Sequence[Curve], sizes: dict[str, float], side: Side) ->
         sizes: their parameters in billions, by the model's name.
         side: whose.
     """
-    own = [_gained(curve, sizes[curve.model]) for curve in curves if curve.model in sizes and curve.task == AVERAGE]
-    own = [row for row in own if row["points"] is not None] if side.mine else []
-    theirs = [_grown(point) for point in paper.fig6().growth.points] if side.paper else []
-    if (side.mine and not own) or not own + theirs:
+    rows = gain_rows(curves, sizes, side)
+    if not rows:
         return None
+    theirs, own = ([row for row in rows if row["source"] == source] for source in (SURVEY, HERE))
     told = []
     if theirs:
         gain = sum(row["points"] > 0 for row in theirs)
@@ -189,7 +192,15 @@ def gain_figure(curves: Sequence[Curve], sizes: dict[str, float], side: Side) ->
         words = "; ".join(_words(curve) for curve in curves if curve.task == AVERAGE)
         told.append(f"Here, with 95% intervals over the same items: {words}.")
     title = "The survey's Figure 6b: gain from worked examples by size"
-    return Figure(name="fig6b", title=title, caption=" ".join(told), spec=_gains(theirs + own), rows=theirs + own)
+    return Figure(name="fig6b", title=title, caption=" ".join(told), spec=_gains(rows), rows=rows)
+
+
+def gain_rows(curves: Sequence[Curve], sizes: dict[str, float], side: Side) -> list[dict[str, Any]]:
+    """The data of `gain_figure`; empty where what was asked for is not there."""
+    own = [_gained(curve, sizes[curve.model]) for curve in curves if curve.model in sizes and curve.task == AVERAGE]
+    own = [row for row in own if row["points"] is not None] if side.mine else []
+    theirs = [_grown(point) for point in paper.fig6().growth.points] if side.paper else []
+    return theirs + own if own or not side.mine else []
 
 
 def sizes_of(names: dict[str, str], dataset: Dataset) -> dict[str, float]:
@@ -222,7 +233,7 @@ def _median_below(rows: Rows) -> float:
 
 def _gains(rows: Rows) -> dict[str, Any]:
     sources = list(dict.fromkeys(row["source"] for row in rows))
-    scale = alt.Scale(domain=[SURVEY, HERE], range=list(COLORS[:2]))
+    scale = alt.Scale(domain=[SURVEY, HERE], range=[THEIRS, OURS])
     legend = alt.Legend(orient="bottom") if len(sources) > 1 else None
     base = alt.Chart(inline(rows)).encode(
         x=alt.X(

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import altair as alt
-
 from slm_atlas import catalog, units
 from slm_atlas.anatomy import Tensor, inventory
 from slm_atlas.catalog import paper
 from slm_atlas.catalog.paper import CostPoint
 from slm_atlas.insights import trends
 from slm_atlas.insights.frame import PAPER_TOKENS, Row
-from slm_atlas.report.charts import COLORS, GREY, Rows, category_axis, finished, inline, log_axis, tooltips
-from slm_atlas.report.figures import HERE, JETSON, Figure, Side, labels
+from slm_atlas.report.charts import GREY, OURS, THEIRS, Rows, category_axis, finished, inline, log_axis, tooltips
+from slm_atlas.report.figures import HERE, JETSON, Figure, Side, labels, processes
+from slm_atlas.report.vega import alt
 from slm_atlas.stats import Estimate
 
 MIN_MODELS = 3
@@ -30,21 +29,28 @@ def paper_figure(rows: Sequence[Row], side: Side = Side.BOTH) -> Figure | None:
 
     With both, the models are those of the figure that were measured as it was, and too few of them are no comparison.
     """
-    points = sorted(paper.fig7().models, key=lambda point: point.params_million)
-    if side is Side.BOTH:
-        pairs = _pairs(rows, points)
-        data = [entry for point, row in pairs for metric in PANELS for entry in _entries(point, row, metric)]
-        data = data if len(pairs) >= MIN_MODELS else []
-        caption = _caption(data, len(pairs)) if data else ""
-    elif side is Side.PAPER:
-        data = [_theirs(point, metric) for point in points for metric in PANELS]
-        caption = f"{_growth(data)} On a Jetson Orin NX's GPU; the memory is the sum of the engine's buffers."
-    else:
-        data = _all_ours(rows)
-        caption = f"{_growth(data)} Bars are 95% intervals over fresh processes." if data else ""
+    data = cost_rows(rows, side)
     if not data:
         return None
+    if side is Side.BOTH:
+        caption = _caption(data)
+    elif side is Side.PAPER:
+        caption = f"{_growth(data)} On a Jetson Orin NX's GPU; the memory is the sum of the engine's buffers."
+    else:
+        caption = f"{_growth(data)} Bars are 95% intervals over {processes(data)}."
     return Figure(name="fig7", title=TITLE, caption=caption, spec=_chart(_some(data)), rows=data)
+
+
+def cost_rows(rows: Sequence[Row], side: Side) -> list[dict[str, Any]]:
+    """The data of `paper_figure`; empty where what was asked for is not there."""
+    points = sorted(paper.fig7().models, key=lambda point: point.params_million)
+    if side is Side.PAPER:
+        return [_theirs(point, metric) for point in points for metric in PANELS]
+    if side is Side.MINE:
+        return _all_ours(rows)
+    pairs = _pairs(rows, points)
+    found = [entry for point, row in pairs for metric in PANELS for entry in _entries(point, row, metric)]
+    return found if len(pairs) >= MIN_MODELS else []
 
 
 MOST_MODELS = 60
@@ -138,13 +144,15 @@ def _numbers(estimate: Estimate, scale: float) -> dict[str, float | None]:
     return {"value": estimate.value * scale, "low": low, "high": high, "n": estimate.n}
 
 
-def _caption(data: Rows, models: int) -> str:
+def _caption(data: Rows) -> str:
+    models = len({row["model"] for row in data})
     orders = [f"{title.partition(' (')[0].lower()} {_rank_correlation(data, title):.2f}" for title in PANELS.values()]
     return (
         f"The {models} models of Figure 7 whose shape was measured here, {PAPER_TOKENS} tokens read and {PAPER_TOKENS} "
-        "written (random weights here). The machines differ, so the numbers do; whether the order of the models is the "
-        f"same is what Spearman's rank correlation tells (1: the same): {', '.join(orders)}. The survey's memory is "
-        "the sum of the engine's buffers, ours the peak of the process."
+        f"written (random weights here); bars, often smaller than the point, are 95% intervals over "
+        f"{processes(data)}. The machines differ, so the numbers do; whether the order of the models is the same is "
+        f"what Spearman's rank correlation tells (1: the same): {', '.join(orders)}. The survey's memory is the sum of "
+        "the engine's buffers, ours the peak of the process."
     )
 
 
@@ -178,5 +186,5 @@ def _chart(data: Rows) -> dict[str, Any]:
     return finished(alt.concat(*panels, columns=3, spacing=24))
 
 
-_RANGE = {HERE: COLORS[0], JETSON: COLORS[1]}
+_RANGE = {HERE: OURS, JETSON: THEIRS}
 _FORMS = ["circle", "square"]

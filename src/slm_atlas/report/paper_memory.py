@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas import units
 from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Row
 from slm_atlas.report.charts import COLORS, GREY, Rows, category_axis, finished, inline, tooltips
 from slm_atlas.report.figures import HERE, Figure, Side, labels
 from slm_atlas.report.paper_costs import by_tensors, tensors_of
+from slm_atlas.report.vega import alt
 from slm_atlas.survey.memory import CONTEXT
 
 SURVEY = "the survey"
@@ -33,14 +32,19 @@ def memory_breakdown(rows: Sequence[Row], side: Side) -> Figure | None:
 
     With both, our models are those of the figure; alone, all that were measured alike.
     """
-    own = _measured(rows)
-    names = _matched(own) if side is Side.BOTH else _named(own) if side.mine else {}
-    ours = [entry for name, row in names.items() for entry in _parts(name, row)]
-    data = [*(_surveyed() if side.paper else ()), *ours]
-    if not data or (side.mine and not names):
+    data = memory_rows(rows, side)
+    if not data:
         return None
     title = "The survey's Figure 11: what memory is used for"
     return Figure(name="fig11", title=title, caption=_caption(data), spec=_chart(data), rows=data)
+
+
+def memory_rows(rows: Sequence[Row], side: Side) -> list[dict[str, Any]]:
+    """The data of `memory_breakdown`; empty where what was asked for is not there."""
+    own = _measured(rows)
+    names = _matched(own) if side is Side.BOTH else _named(own) if side.mine else {}
+    ours = [entry for name, row in names.items() for entry in _parts(name, row)]
+    return [*(_surveyed() if side.paper else ()), *ours] if ours or not side.mine else []
 
 
 def _surveyed() -> Iterator[dict[str, Any]]:

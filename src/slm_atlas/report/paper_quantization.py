@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import altair as alt
 import msgspec
 
 from slm_atlas.anatomy import Quantization
@@ -15,6 +14,7 @@ from slm_atlas.catalog import paper
 from slm_atlas.insights.frame import Row
 from slm_atlas.report.charts import COLORS, Rows, finished, inline, tooltips
 from slm_atlas.report.figures import HERE, JETSON, Figure, Side
+from slm_atlas.report.vega import alt
 
 PHASES = {"prefill": "Prefill (ms)", "decode": "Decode, each token (ms)"}
 """What is compared, and its axis."""
@@ -52,7 +52,7 @@ def quantization_figure(rows: Iterable[Row], side: Side = Side.BOTH) -> Figure |
 
     Of several such models, the one with the most formats and lengths.
     """
-    found = max(_sweeps(rows), key=len, default=[]) if side.mine else []
+    found = widest_sweep(rows) if side.mine else []
     if side.mine and not found:
         return None
     points = [*_measured(found), *(_surveyed() if side.paper else ())]
@@ -64,6 +64,11 @@ def quantization_figure(rows: Iterable[Row], side: Side = Side.BOTH) -> Figure |
         spec=_chart(data),
         rows=data,
     )
+
+
+def widest_sweep(rows: Iterable[Row]) -> list[Row]:
+    """The rows of the model with the most formats and lengths; empty where none has several of both."""
+    return max(_sweeps(rows), key=len, default=[])
 
 
 def _sweeps(rows: Iterable[Row]) -> list[list[Row]]:

@@ -12,6 +12,7 @@ import gzip
 import json
 import math
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -51,16 +52,17 @@ def fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     """A chart for a width: panels stand below each other where they would not fit side by side."""
     narrow, found = width < 640, copy.deepcopy(spec)
     config = found.setdefault("config", {})
-    labels = _label_width(found)
-    config["axisY"] = config.get("axisY", {}) | {"labelLimit": 130 if narrow else 190}
-    config["legend"] = config.get("legend", {}) | {
-        "columns": 2 if narrow else 6,
-        "labelLimit": (width - 40) // 2 if narrow else 240,
-    }
+    most, letter = (_NARROW_LABELS, _SMALL_CHARACTER) if narrow else (190, _CHARACTER)
+    labels = _label_width(found, letter)
+    config["axisY"] = config.get("axisY", {}) | {"labelLimit": most}
+    config["legend"] = config.get("legend", {}) | {"columns": 6}
     if narrow:
-        _slim_legends(found)
+        config["axisY"] |= {"labelFontSize": 11}
+        _slim_legends(found, width - min(labels, most) - _TICKS)
+        _break_labels(found)
+        _break_titles(found, width - min(labels, most) - _TICKS)
     if "concat" in found:
-        return found | _columns(found, width, beside=min(labels, 120 if narrow else 190) + _TICKS)
+        return found | _columns(found, width, beside=min(labels, most) + _TICKS)
     _turn(found, found.get("width", width) / (width - labels - _TICKS))
     return found | {"width": width, "autosize": {"type": "fit-x", "contains": "padding"}}
 
@@ -73,20 +75,57 @@ def _columns(spec: dict[str, Any], width: int, *, beside: int) -> dict[str, Any]
     return {"columns": columns, "spacing": spacing, "concat": [panel | {"width": room} for panel in spec["concat"]]}
 
 
-_CHARACTER = 7
-"""Pixels of a letter of a label, about."""
+_CHARACTER, _SMALL_CHARACTER = 7, 6
+"""Pixels of a letter of a label, about; and of one on the upright axis of a narrow picture."""
+_NARROW_LABELS = 140
+"""Most pixels of such a label; one that is longer has two lines."""
+_BOLD_CHARACTER = 8
+"""Pixels of a letter of a panel's title, about."""
+_SYMBOL = 24
+"""Pixels of what stands before a name in a legend, and after it."""
 _NUMBERS = 44
 """Pixels of the labels and the title of an axis of numbers."""
 _TICKS = 24
 """Pixels between the labels of an axis and its panel."""
 
 
-def _label_width(spec: dict[str, Any]) -> int:
+def _label_width(spec: dict[str, Any], letter: int) -> int:
     """Pixels that the labels beside a panel need: the names on its upright axis, or numbers."""
-    fields = {found.get("field") for found in _encodings(spec, "y") if found.get("type") in ("nominal", "ordinal")}
+    return max((letter * len(name) for name in _names(spec, "y")), default=_NUMBERS)
+
+
+def _names(spec: dict[str, Any], channel: str) -> set[str]:
+    """The names that a channel shows, in all panels."""
+    found = [each for each in _encodings(spec, channel) if each.get("type") in ("nominal", "ordinal")]
+    return {name for each in found for name in _shown(each, spec)}
+
+
+def _shown(encoding: dict[str, Any], spec: dict[str, Any]) -> set[str]:
+    """The names that an encoding shows: those it lists, or else those in the data."""
+    listed = (encoding.get("scale") or {}).get("domain")
     rows = [row for data in spec.get("datasets", {}).values() for row in data]
-    names = [str(row[field]) for row in rows for field in fields if field in row]
-    return max((_CHARACTER * len(name) for name in names), default=_NUMBERS)
+    return {str(name) for name in listed or (row[encoding["field"]] for row in rows if encoding["field"] in row)}
+
+
+def _break_labels(spec: dict[str, Any]) -> None:
+    """Write names on an upright axis that are too long for it in two lines."""
+    most = _NARROW_LABELS // _SMALL_CHARACTER
+    long = {name: _halves(name) for name in sorted(_names(spec, "y")) if len(name) > most and " " in name}
+    for found in _encodings(spec, "y"):
+        if long and isinstance(found.get("axis"), dict):
+            found["axis"]["labelExpr"] = f"({json.dumps(long)})[datum.label] || datum.label"
+
+
+def _halves(text: str) -> list[str]:
+    """A text in two lines as alike as its words allow."""
+    return textwrap.wrap(text, max(len(text) // 2 + 4, *map(len, text.split())))
+
+
+def _break_titles(spec: dict[str, Any], room: int) -> None:
+    """Write the titles of panels in as many lines as they need."""
+    for panel in (spec, *spec.get("concat", [])):
+        if isinstance(panel.get("title"), str):
+            panel["title"] = textwrap.wrap(panel["title"], room // _BOLD_CHARACTER)
 
 
 def _encodings(value: Any, channel: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401  (any part of a chart)
@@ -102,12 +141,14 @@ def _encodings(value: Any, channel: str) -> Iterator[dict[str, Any]]:  # noqa: A
             yield from _encodings(inner, channel)
 
 
-def _slim_legends(spec: dict[str, Any]) -> None:
-    """Put all legends below, in two columns at most, whatever they say themselves."""
+def _slim_legends(spec: dict[str, Any], room: int) -> None:
+    """Put all legends below, in as many columns of whole names as there is room for, whatever they say themselves."""
     for channel in ("color", "shape", "size"):
         for found in _encodings(spec, channel):
             if isinstance(found.get("legend"), dict):
-                found["legend"] |= {"orient": "bottom", "columns": min(2, found["legend"].get("columns", 2))}
+                longest = max((len(name) for name in _shown(found, spec)), default=1)
+                entry = _SYMBOL + _CHARACTER * longest
+                found["legend"] |= {"orient": "bottom", "columns": max(1, room // entry), "labelLimit": room}
 
 
 def _turn(spec: dict[str, Any], squeezed: float) -> None:

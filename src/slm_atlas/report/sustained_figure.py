@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas.insights.frame import Row
 from slm_atlas.insights.sustained import DEPTH_STEP, Sustained
 from slm_atlas.report.charts import COLORS, GREY, Rows, axis_of, finished, inline, tooltips
 from slm_atlas.report.figures import Figure, labels
+from slm_atlas.report.vega import alt
 from slm_atlas.stats import Estimate
 from slm_atlas.units import format_seconds
 
@@ -21,15 +20,16 @@ TIME, DEPTH = "time", "depth"
 
 def sustained_figure(rows: Sequence[Row]) -> Figure | None:
     """Two panels a model: tokens a second over time, milliseconds a token over depth; None without data."""
-    measured = [(row, label) for row, label in zip(rows, labels(rows), strict=True) if row.sustained]
+    sustained = [row for row in rows if row.sustained]
+    measured = list(zip(sustained, labels(sustained), strict=True))
     data = [entry for row, label in measured for of_pass in row.sustained for entry in _entries(of_pass, label)]
     if not data:
         return None
     shown = measured[:MAX_MODELS]
     caption = (
-        "Each model decodes on and on, in rounds that begin at the same depth of the cache. Left, the machine: the "
-        "speed of each round at the mean depth, a line a pass; a dashed line where it changed. Right, the cache: "
-        f"a token's time by depth, at the speed of the burst. {' '.join(_words(row, label) for row, label in shown)}"
+        "Each model decodes on and on, in rounds that begin at the same depth of the cache. Over time, the machine: "
+        "the speed of each round at the mean depth, a line a pass; a dashed line where it changed. Over depth, the "
+        f"cache: a token's time at the speed of the burst. {' '.join(_words(row, label) for row, label in shown)}"
         + (f" Only in the data: {len(measured) - len(shown)} more." if len(measured) > len(shown) else "")
     )
     spec = _chart(data, [label for _, label in shown])
@@ -76,13 +76,13 @@ def _range(estimate: Estimate, scale: float) -> str:
 
 
 def _chart(data: Rows, models: Sequence[str]) -> dict[str, Any]:
-    lines = []
+    panels = []
     for model, color in zip(models, COLORS, strict=False):
         of_model = [row for row in data if row["model"] == model]
         over_time = [row for row in of_model if row["panel"] == TIME]
         over_depth = [row for row in of_model if row["panel"] == DEPTH]
-        lines.append(alt.hconcat(_time_panel(over_time, model, color), _depth_panel(over_depth, color), spacing=48))
-    return finished(alt.vconcat(*lines, spacing=28))
+        panels += [_time_panel(over_time, model, color), _depth_panel(over_depth, model, color)]
+    return finished(alt.concat(*panels, columns=2, spacing={"row": 84, "column": 72}, bounds="flush"))
 
 
 def _time_panel(rows: Rows, model: str, color: str) -> alt.LayerChart | alt.FacetChart:
@@ -100,10 +100,10 @@ def _time_panel(rows: Rows, model: str, color: str) -> alt.LayerChart | alt.Face
     if changes:
         rule = alt.Chart(inline(changes)).mark_rule(strokeDash=[5, 4], color=GREY, strokeWidth=1.5)
         layers.append(rule.encode(x="change_s:Q"))
-    return alt.layer(*layers).properties(width=460, height=190, title=model)
+    return alt.layer(*layers).properties(width=400, height=190, title=f"{model}, over time")
 
 
-def _depth_panel(rows: Rows, color: str) -> alt.LayerChart | alt.FacetChart:
+def _depth_panel(rows: Rows, model: str, color: str) -> alt.LayerChart | alt.FacetChart:
     """From zero as the other, so that both show what they cost at the same scale."""
     axis = axis_of([row["ms"] for row in rows], log=False)
     x = alt.X("depth:Q", title="Tokens in the cache", axis=alt.Axis(tickCount=5))
@@ -111,4 +111,6 @@ def _depth_panel(rows: Rows, color: str) -> alt.LayerChart | alt.FacetChart:
         x=x, y=alt.Y("ms:Q", title="Milliseconds a token", **axis.drawn()), detail="pass:N"
     )
     points = base.mark_point(filled=True, size=45, color=color).encode(tooltip=tooltips(rows, "pass", "depth", "ms"))
-    return alt.layer(base.mark_line(strokeWidth=1.5, color=color), points).properties(width=260, height=190)
+    return alt.layer(base.mark_line(strokeWidth=1.5, color=color), points).properties(
+        width=400, height=190, title=f"{model}, over depth"
+    )

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas.catalog import paper as survey
 from slm_atlas.insights.profiles import Line, Profile
 from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
 from slm_atlas.report.figures import HERE, Figure, Side, labels
+from slm_atlas.report.vega import alt
 
 PART_COLORS = {
     "embedding": "#7b5a3a",
@@ -28,7 +27,7 @@ PART_COLORS = {
 """Of each part, in the order in which they are stacked from below."""
 REST = "all others"
 """The operators that have no colour of their own."""
-PAPER = "paper"
+PAPER = "the survey"
 """The source of the survey's own numbers."""
 MEASURED = HERE
 """The source of what was measured."""
@@ -62,9 +61,15 @@ def profile_figures(found: Sequence[Profile], *, paper: bool = True) -> list[Fig
 
 def part_figure(found: Sequence[Profile], side: Side) -> Figure | None:
     """Figure 10a: shares by part; None without data, or with both where they have no model in common."""
+    rows = part_rows(found, side)
+    return drawn_parts(rows) if rows else None
+
+
+def part_rows(found: Sequence[Profile], side: Side) -> list[dict[str, Any]]:
+    """The data of `part_figure`; empty where what was asked for is not there."""
     lines = _lines(found, side)
     rows = _rows(lines, "parts") + paper_rows(_shown(lines, side), survey.fig10().parts)
-    return drawn_parts(rows) if _complete(rows, side) else None
+    return rows if _complete(rows, side) else []
 
 
 def drawn_parts(rows: Rows) -> Figure:
@@ -80,18 +85,29 @@ def drawn_parts(rows: Rows) -> Figure:
 
 def kind_figure(found: Sequence[Profile], side: Side) -> Figure | None:
     """Figure 10b as far as ours and the survey's can be compared: shares by kind of operator; None as `part_figure`."""
-    lines = _lines(found, side)
-    rows = _by_kind(_rows(lines, "operators") + paper_rows(_shown(lines, side), survey.fig10().kernels))
-    if not _complete(rows, side):
+    rows = kind_rows(found, side)
+    if not rows:
         return None
     colors = dict(zip([*KINDS, REST], [*COLORS[: len(KINDS)], GREY], strict=True))
     return _figure("fig10b", "The survey's Figure 10b: where the time goes, by kind of operator", rows, colors)
 
 
+def kind_rows(found: Sequence[Profile], side: Side) -> list[dict[str, Any]]:
+    """The data of `kind_figure`; empty where what was asked for is not there."""
+    lines = _lines(found, side)
+    rows = _by_kind(_rows(lines, "operators") + paper_rows(_shown(lines, side), survey.fig10().kernels))
+    return rows if _complete(rows, side) else []
+
+
 def operator_figure(found: Sequence[Profile]) -> Figure | None:
     """Shares by operator, those that take least together; None without profiles."""
-    rows = _rows(_lines(found, Side.MINE), "operators")
+    rows = operator_rows(found)
     return drawn_operators(rows) if rows else None
+
+
+def operator_rows(found: Sequence[Profile]) -> list[dict[str, Any]]:
+    """The data of `operator_figure`, an operator each."""
+    return _rows(_lines(found, Side.MINE), "operators")
 
 
 def drawn_operators(rows: Rows) -> Figure:
@@ -191,18 +207,23 @@ def _figure(name: str, title: str, rows: Rows, colors: dict[str, str]) -> Figure
 
 
 def _largest(rows: Rows) -> str:
-    """What takes the most of each phase, over models: its least and its greatest share."""
+    """What takes the most of each phase: in how many models, and its least and its greatest share of them."""
     told = []
     for source, phase in dict.fromkeys((row["source"], row["phase"]) for row in rows):
         own = [row for row in rows if (row["source"], row["phase"]) == (source, phase)]
-        totals: dict[str, float] = {}
-        for row in own:
-            totals[row["label"]] = totals.get(row["label"], 0.0) + row["share"]
-        top = max(totals, key=lambda label: totals[label])
-        shares = sorted(row["share"] for row in own if row["label"] == top)
-        ends = f"{shares[0]:.0%}" if len(shares) == 1 else f"{shares[0]:.0%} to {shares[-1]:.0%}"
-        told.append(f"{phase} ({source}) {top} {ends}")
-    return f"What takes most: {', '.join(told)}."
+        tops: dict[str, list[float]] = {}
+        for model in dict.fromkeys(row["model"] for row in own):
+            top = max((row for row in own if row["model"] == model), key=lambda row: row["share"])
+            tops.setdefault(top["label"], []).append(top["share"])
+        said = [_most(label, shares, len(tops) > 1) for label, shares in tops.items()]
+        told.append(f"{phase} ({source}) {', '.join(said)}")
+    return f"What takes most: {'; '.join(told)}."
+
+
+def _most(label: str, shares: Sequence[float], contested: bool) -> str:
+    ends = sorted({f"{min(shares):.0%}", f"{max(shares):.0%}"}, key=lambda text: float(text[:-1]))
+    share = " to ".join(ends)
+    return f"{label} in {len(shares)} model{'s'[: len(shares) != 1]} ({share})" if contested else f"{label} {share}"
 
 
 def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
@@ -222,7 +243,7 @@ def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:
         block = base.mark_bar(width=alt.RelativeBandSize(0.72)).encode(
             y=y, y2="bottom:Q", color=color, opacity=paler, tooltip=tips
         )
-        text = base.transform_filter("datum.share >= 0.03").mark_text(fontSize=11)
+        text = base.transform_filter("datum.share >= 0.045").mark_text(fontSize=11)
         named = text.encode(y="middle:Q", text=alt.Text("share:Q", format=".0%"), color=alt.Color("ink:N", scale=None))
         panels.append(alt.layer(block, named).properties(width=66 * len(bars), height=320, title=model))
     return finished(alt.concat(*panels, columns=min(_COLUMNS, len(panels)), spacing=36))

@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
 from slm_atlas.catalog import Model
-from slm_atlas.report.charts import COLORS, Rows, category_axis, finished, inline, tooltips
+from slm_atlas.report.charts import OURS, THEIRS, Rows, category_axis, finished, inline, tooltips
 from slm_atlas.report.figures import Figure, Side
+from slm_atlas.report.vega import alt
 from slm_atlas.survey.views import released
 
 IN_SURVEY, NOT_IN_SURVEY = "in the survey", "not in the survey"
@@ -63,7 +62,7 @@ def _chart(rows: Rows, side: Side) -> dict[str, Any]:
     color = alt.Color(
         "source:N",
         title=None,
-        scale=alt.Scale(domain=[IN_SURVEY, NOT_IN_SURVEY], range=list(COLORS[:2])),
+        scale=alt.Scale(domain=[IN_SURVEY, NOT_IN_SURVEY], range=[THEIRS, OURS]),
         legend=alt.Legend(orient="top") if side is Side.BOTH else None,
     )
     base = alt.Chart(inline(rows)).encode(
@@ -72,7 +71,7 @@ def _chart(rows: Rows, side: Side) -> dict[str, Any]:
     )
     points = base.mark_point(strokeWidth=2, opacity=0.85).encode(
         size=alt.Size("params_millions:Q", scale=alt.Scale(type="sqrt", range=[12, 190]), legend=None),
-        color=color if side is Side.BOTH else alt.value(COLORS[0]),
+        color=color if side is Side.BOTH else alt.value(OURS if side.mine else THEIRS),
         tooltip=tooltips(rows, "model", "organization", "release", "params_millions", "source"),
     )
     return finished(points.properties(width=640, height=_LINE * len(families)))

@@ -104,6 +104,6 @@ SHAPE_INSIGHT = Insight(
     "heads over heads, in standard deviations; Student's t intervals; R² of models left out one by one.",
     answers={Data.PAPER: _in_figure, Data.MINE: _measured},
     axis="Change of time for one standard deviation",
-    form="+%",
+    form="+.0%",
     reference=0.0,
 )
