@@ -41,8 +41,9 @@ format: $(BIN)/.dev  ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(BIN)/.dev    ## Write the generated pages of docs/ anew
+docs: $(BIN)/.dev    ## Write the generated pages of docs/ anew, and the README's pictures (needs Chromium and its driver)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/pictures.py
 
 bench: $(BIN)/.demo  ## Run the benchmarks that stand behind the claims (a quiet machine, some minutes)
 	$(BIN)/python benchmarks/forge_speed.py

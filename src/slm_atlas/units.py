@@ -31,10 +31,10 @@ def format_count(value: float) -> str:
 def format_rate(value: float) -> str:
     """Tokens a second, to three digits at least.
 
-    >>> format_rate(9.8765), format_rate(152.3), format_rate(1163.2)
-    ('9.88', '152', '1,163')
+    >>> format_rate(9.8765), format_rate(37.0), format_rate(99.97), format_rate(1163.2)
+    ('9.88', '37.0', '100', '1,163')
     """
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".") if abs(value) < 100 else f"{value:,.0f}"
 
 
 def format_bytes(value: float) -> str:

@@ -68,8 +68,9 @@ def test_one_dead_run_of_five_is_said() -> None:
 
 def test_random_weights_have_no_capability_and_real_ones_may_score_zero() -> None:
     table = tables.score_table(rows(study()))
-    assert "OLMo-1B" not in [line[0].text for line in table.lines]
-    assert cell(table, REAL.name, "smoke reading") == Cell("0%", ("0% to 13%", "25 items"), 0.0)
+    scored = f"{REAL.name} (real weights)"
+    assert table.columns == ["Task", scored]
+    assert cell(table, "smoke reading", scored) == Cell("0%", ("0% to 13%", "25 items"), 0.0)
 
 
 def test_weights_that_were_requantized_say_whose_losses_they_have() -> None:
@@ -77,9 +78,10 @@ def test_weights_that_were_requantized_say_whose_losses_they_have() -> None:
     (sha256,) = data.artifacts
     changes = {"name": f"{REAL.name} (from Q4_1)", "requantized_from": "Q4_1"}
     made = data._replace(artifacts={sha256: msgspec.structs.replace(data.artifacts[sha256], **changes)})
-    for table in (tables.cost_table(rows(made)), tables.score_table(rows(made))):
-        (line,) = table.lines
-        assert line[0].more == ("real weights, with the losses of Q4_1 and Q4_K_M",)
+    losses = "real weights, with the losses of Q4_1 and Q4_K_M"
+    (line,) = tables.cost_table(rows(made)).lines
+    assert line[0].more == (losses,)
+    assert tables.score_table(rows(made)).columns[1] == f"{REAL.name} (from Q4_1) ({losses})"
 
 
 def test_without_tasks_there_is_no_table_of_scores() -> None:
@@ -99,8 +101,20 @@ def test_the_machine_says_how_and_when_and_what_was_noisy() -> None:
     assert machine.noise == [f"{REAL.name}, run 5: 2.1% of the time stolen (4 more alike)"]
 
 
-def test_shares_of_types_are_of_bytes() -> None:
-    assert tables.origins(study())[0].types == ["Q4_K 75.0%", "Q6_K 25.0%"]
+def test_settings_stand_in_the_order_of_their_numbers() -> None:
+    data = study((REAL,), tasks=False)
+    changed = [
+        msgspec.structs.replace(run, settings=run.settings | {"n_prompt": length})
+        for run, length in zip(data.runs, (64, 8, 16, 8, 50), strict=False)
+    ]
+    (machine,) = tables.machines(data._replace(runs=changed))
+    assert [text.split(",")[0] for text in machine.settings] == ["prompt 8", "prompt 16", "prompt 50", "prompt 64"]
+
+
+def test_files_stand_by_name_with_the_shares_of_their_types_in_bytes() -> None:
+    found = tables.origins(study())
+    assert [origin.artifact.name for origin in found] == sorted((o.artifact.name for o in found), key=str.lower)
+    assert found[0].types == ["Q4_K 75.0%", "Q6_K 25.0%"]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,9 @@ def merge_results(path: Path, json: bool) -> None:
     if json:
         print_json(added._asdict())
     else:
-        say(f"{added.artifacts} artifacts, {added.hosts} hosts, {added.runs} runs added.")
+        counts = {"artifact": added.artifacts, "host": added.hosts, "run": added.runs}
+        told = [f"{count} {what}{'s'[: count != 1]}" for what, count in counts.items()]
+        say(f"{', '.join(told)} added.")
         _print_conflicts(added.conflicts)
     if added.conflicts:
         raise click.exceptions.Exit(1)

@@ -24,6 +24,9 @@ white), which is made to be told apart by those who do not see all colours; a te
 OURS, THEIRS = COLORS[:2]
 """One's own (measured here, or in the catalogue), and what the survey's figures say: a colour each in all figures."""
 
+FONT = "Arial, Liberation Sans, Helvetica, sans-serif"
+"""Letters as wide as those that charts are laid out with (Liberation Sans)."""
+
 LOG_SPAN = 8.0
 """From this ratio of the largest model to the smallest, axes are logarithmic."""
 
@@ -245,7 +248,7 @@ def finished(chart: alt.TopLevelMixin) -> dict[str, Any]:
     spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["background"] = None
     spec["config"] = {
-        "font": "system-ui, sans-serif",
+        "font": FONT,
         "view": {"stroke": None},
         "axis": {**text, **lines, "domainOpacity": 0.4, "tickOpacity": 0.4, "titleFontWeight": "normal"},
         "axisX": {"labelSeparation": 6},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from slm_atlas.advisor.recommend import Basis, Candidate, Cost, Subject
 from slm_atlas.catalog import Model, models
 from slm_atlas.catalog.entities import datasets
 from slm_atlas.insights.frame import Row
+from slm_atlas.report import settings
 from slm_atlas.report.tables import NOT_MEASURED, Cell
 
 
@@ -95,9 +97,21 @@ def lines(candidates: Sequence[Candidate], rows: Sequence[Row]) -> list[Line]:
     catalogue = {model.id: model for model in models()}
     by_id = {row_id(row): row for row in rows}
     order = sorted(candidates, key=lambda found: (found.basis is Basis.PREDICTED, found.params, found.name, found.id))
-    told = [_line(found, catalogue.get(found.model), by_id.get(found.id)) for found in order]
+    ways = _ways(order, by_id)
+    told = [_line(found, catalogue.get(found.model), by_id.get(found.id), ways.get(found.id, "")) for found in order]
     named = {found.model for found in candidates}
     return [*told, *(_not_run(model) for model in catalogue.values() if model.id not in named)]
+
+
+def _ways(found: Sequence[Candidate], rows: Mapping[str, Row]) -> dict[str, str]:
+    """By id, the settings that tell a candidate from others of its name that were measured at the same lengths."""
+    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for each in found:
+        if each.id in rows:
+            alike[each.machine, each.name, each.conditions].append(each.id)
+    groups = [ids for ids in alike.values() if len(ids) > 1]
+    told = [zip(ids, settings.apart([rows[id_].settings for id_ in ids]), strict=True) for ids in groups]
+    return {id_: way for group in told for id_, way in group}
 
 
 def _not_run(model: Model) -> Line:
@@ -117,7 +131,7 @@ def _not_run(model: Model) -> Line:
     return line._replace(facts={**line.facts, "basis": "not known"}, cells=cells)
 
 
-def _line(found: Candidate, model: Model | None, row: Row | None) -> Line:
+def _line(found: Candidate, model: Model | None, row: Row | None, way: str = "") -> Line:
     facts = {
         "basis": str(found.basis),
         "params": str(found.params or ""),
@@ -129,15 +143,15 @@ def _line(found: Candidate, model: Model | None, row: Row | None) -> Line:
         "text": " ".join((found.name, *((model.organization, model.family) if model else ()))).lower(),
     }
     return Line(
-        found.id, anchor(found.model), found.machine, facts, [*_costs(found, row), *_identity(model), _runs(row)]
+        found.id, anchor(found.model), found.machine, facts, [*_costs(found, row, way), *_identity(model), _runs(row)]
     )
 
 
-def _costs(found: Candidate, row: Row | None) -> list[Cell]:
+def _costs(found: Candidate, row: Row | None, way: str) -> list[Cell]:
     weights = "" if row is None else "random weights" if row.forged else "real weights"
     return [
         Cell(found.name, (weights,) if weights else (), found.name.lower()),
-        Cell(str(found.basis), (found.conditions,) if found.conditions else (), str(found.basis)),
+        Cell(str(found.basis), tuple(filter(None, (found.conditions, way))), str(found.basis)),
         Cell(units.format_count(found.params), (), found.params) if found.params else Cell(NOT_MEASURED),
         _cost(found.memory),
         _cost(found.decode),

@@ -143,7 +143,7 @@ def facts(model: Model) -> list[Facts]:
         "tokens": _tokens(training.tokens_billion, model.params),
         "note": training.tokens_note or "",
         "data sets": ", ".join(training.datasets) or "not named",
-        "open": openness(model),
+        "data": openness(model),
         "tuned on": ", ".join(training.finetune_datasets),
         "algorithms": ", ".join(training.algorithms),
     }

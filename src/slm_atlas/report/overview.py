@@ -46,8 +46,8 @@ def summary(dataset: Dataset, rows: Sequence[Row]) -> list[Fact]:
         Fact("When (UTC)", _when(dataset)),
         Fact("Model files", f"{len(files)} ({sum(files.values())} forged, with random weights)"),
         Fact("Runs", f"{len(dataset.runs):,} ({failed or 'none'} failed)"),
-        _best("Fastest prefill", rows, "prefill_tokens_per_s", _tokens_per_s, most=True),
-        _best("Fastest decode", rows, "decode_tokens_per_s", _tokens_per_s, most=True),
+        _best("Fastest prefill", rows, "prefill_tokens_per_s", units.format_rate, most=True),
+        _best("Fastest decode", rows, "decode_tokens_per_s", units.format_rate, most=True),
         _best("Smallest peak memory", rows, "peak_rss_bytes", units.format_bytes, most=False),
     ]
     return [fact for fact in facts if fact is not None]
@@ -98,10 +98,6 @@ def _when(dataset: Dataset) -> str:
     return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 
 
-def _tokens_per_s(value: float) -> str:
-    return f"{units.format_rate(value)} tok/s"
-
-
 def _best(label: str, rows: Sequence[Row], metric: str, shown: Format, *, most: bool) -> Fact | None:
     """The row that leads, and how many cannot be told apart from it: their intervals meet."""
     measured = [
@@ -115,7 +111,8 @@ def _best(label: str, rows: Sequence[Row], metric: str, shown: Format, *, most: 
     others = [other for found, other in measured if other != name and _meet(found, estimate)]
     more = f" and {len(others) - 2} more" if len(others) > 2 else ""
     tied = f"; not told apart from {', '.join(others[:2])}{more}" if others else ""
-    return Fact(label, f"{name}, {shown(estimate.value)} ({interval(estimate, shown)}){tied}")
+    unit = " tok/s" if metric.endswith("_per_s") else ""
+    return Fact(label, f"{name}, {shown(estimate.value)}{unit} ({interval(estimate, shown)}){tied}")
 
 
 def _meet(one: Estimate, other: Estimate) -> bool:

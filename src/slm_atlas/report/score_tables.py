@@ -110,14 +110,14 @@ def _text(text: str) -> Cell:
 def _share(estimate: Estimate | None) -> Cell:
     if estimate is None:
         return Cell(NOT_MEASURED)
-    return Cell(f"{estimate.value:.1%}", (interval(estimate, "{:.1%}".format), f"{estimate.n} items"), estimate.value)
+    return Cell(f"{estimate.value:.1%}", (interval(estimate, "{:.1%}".format), f"{estimate.n:,} items"), estimate.value)
 
 
 def _points(difference: Estimate) -> Cell:
     def shown(value: float) -> str:
         return f"{100 * value:+.1f}"
 
-    more = (interval(difference, shown), f"{difference.n} items")
+    more = (interval(difference, shown), f"{difference.n:,} items")
     return Cell(f"{shown(difference.value)} points", more, difference.value)
 
 

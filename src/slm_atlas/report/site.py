@@ -165,6 +165,6 @@ def _choosable(found: list[Candidate]) -> dict[str, Any]:
 def _places(dataset: Dataset, drawn: list[Figure]) -> list[tuple[str, str]]:
     """The parts of the page that its head leads to."""
     found = [("choose", "Choose"), ("models", "Models"), *((figure.name, "Figures") for figure in drawn[:1])]
-    found.append(("survey", "The survey’s figures"))
+    found.append(("survey", "The survey's figures"))
     found += [("claims", "Claims"), ("insights", "Insights"), ("data", "Data sets")]
     return [*found, *([("provenance", "Provenance")] if dataset.runs else []), ("method", "Method")]

@@ -98,7 +98,6 @@ def cost_table(rows: Sequence[Row]) -> Table:
     costs = {metric: cost for metric, cost in _COSTS.items() if metric != "ttft_s" or _any(rows, metric)}
     columns = [
         "Model",
-        "Parameters",
         "Quantization",
         "Prefill",
         "Decode",
@@ -141,18 +140,15 @@ def _ended(row: Row) -> tuple[str, ...]:
 
 
 def score_table(rows: Sequence[Row]) -> Table:
-    """Accuracy: a line a file and machine; random weights know nothing and have no line."""
+    """Accuracy: a line a task, a column a file and machine; random weights know nothing and have none."""
     tasks = sorted(
         {task for row in rows for task in row.scores} | {f.task for row in rows for f in row.failures if f.task}
     )
     real = [row for row in rows if not row.forged] if tasks else []
     files = list({(row.artifact, row.host, row.compute): row for row in real}.values())
-    columns = ["Model", "Parameters", "Quantization", *(task.replace("_", " ") for task in tasks)]
-    lines = [
-        [*_identity(row, label), *(_score(row, task) for task in tasks)]
-        for row, label in zip(files, labels(files), strict=True)
-    ]
-    return Table("What it can do", columns, lines)
+    columns = ["Task", *(f"{label} ({_weights(row)})" for row, label in zip(files, labels(files), strict=True))]
+    lines = [[Cell(task.replace("_", " "), (), task), *(_score(row, task) for row in files)] for task in tasks]
+    return Table("What it can do", columns, lines if files else [])
 
 
 def time_table(profiles: Sequence[Profile]) -> Table:
@@ -161,7 +157,7 @@ def time_table(profiles: Sequence[Profile]) -> Table:
     parts = list(dict.fromkeys(line.label for each in measured for of in each.phases.values() for line in of.parts))
     columns = ["Model", "Phase", "Takes", *(part.replace("_", " ") for part in parts), "With nodes timed", "Runs"]
     lines = [
-        [Cell(f"{label}: {phase}", (found.quantization,), label.lower()), *_time_cells(phase, of, parts, found.n_runs)]
+        [Cell(label, (found.quantization,), label.lower()), *_time_cells(phase, of, parts, found.n_runs)]
         for found, label in zip(measured, labels(measured), strict=True)
         for phase, of in found.phases.items()
     ]
@@ -185,12 +181,8 @@ def _percent(share: Estimate | None) -> Cell:
     return Cell(f"{share.value:.1%}", (interval(share, "{:.1%}".format),), share.value)
 
 
-def _identity(row: Row, label: str) -> tuple[Cell, Cell, Cell]:
-    return (
-        Cell(label, (_weights(row),), label.lower()),
-        _params(row),
-        Cell(row.quantization, (), row.quantization),
-    )
+def _identity(row: Row, label: str) -> tuple[Cell, Cell]:
+    return Cell(label, (_weights(row),), label.lower()), Cell(row.quantization, (), row.quantization)
 
 
 def _weights(row: Row) -> str:
@@ -198,12 +190,6 @@ def _weights(row: Row) -> str:
         return "random weights"
     losses = f", with the losses of {' and '.join(row.losses)}" if row.losses else ""
     return f"real weights{losses}" + (f", computed in {row.compute}" if row.compute else "")
-
-
-def _params(row: Row) -> Cell:
-    if row.params is None:
-        return Cell(NOT_MEASURED, ("not told by its server",))
-    return Cell(units.format_count(row.params), (), row.params)
 
 
 def _speed(row: Row, phase: str) -> Cell:
@@ -233,7 +219,7 @@ def _score(row: Row, task: str) -> Cell:
         return Cell(NOT_MEASURED, (failed,))
     value, shown = score.estimate.value, "{:.0%}".format if score.is_share else "{:.3g}".format
     unit = () if score.is_share else (score.metric.replace("_", " "),)
-    return Cell(shown(value), (*unit, interval(score.estimate, shown), f"{score.estimate.n} items"), value)
+    return Cell(shown(value), (*unit, interval(score.estimate, shown), f"{score.estimate.n:,} items"), value)
 
 
 def interval(estimate: Estimate, shown: Format) -> str:
@@ -261,11 +247,21 @@ def _machine(dataset: Dataset, host: Host, runs: Sequence[Run]) -> Machine:
     return Machine(
         host=host,
         memory=units.format_bytes(host.memory_bytes) if host.memory_bytes else "an unknown amount",
-        engines=list(dict.fromkeys(run.engine for run in runs)),
-        settings=list(dict.fromkeys(settings_text(shape(run.settings)) for run in costs)),
+        engines=list(dict.fromkeys(run.engine.removesuffix(" |") for run in runs)),
+        settings=sorted({settings_text(shape(run.settings)) for run in costs}, key=_naturally),
         ran=f"{len(runs)} runs in {took}, {_minute(started[0])} to {_minute(started[-1])} UTC",
         noise=noise,
     )
+
+
+def _naturally(text: str) -> list[tuple[int, str]]:
+    """The place of a text among others, its numbers in order of their size.
+
+    >>> sorted(["prompt 16", "prompt 8"], key=_naturally)
+    ['prompt 8', 'prompt 16']
+    """
+    parts = re.split(r"(\d+)", text.lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def _together(notes: Sequence[tuple[str, str]]) -> list[str]:
@@ -319,14 +315,14 @@ def failed_runs(dataset: Dataset) -> list[FailedRun]:
 
 
 def origins(dataset: Dataset) -> list[Origin]:
-    """Where each file that was run came from."""
+    """Where each file that was run came from, by name."""
     engines = {
         sha256: dict.fromkeys(_engine(r.engine) for r in dataset.runs if r.artifact == sha256)
         for sha256 in dataset.artifacts
     }
     return [
         Origin(artifact, _size(artifact), _types(artifact), list(engines[sha256]))
-        for sha256, artifact in dataset.artifacts.items()
+        for sha256, artifact in sorted(dataset.artifacts.items(), key=lambda item: item[1].name.lower())
         if engines[sha256]
     ]
 

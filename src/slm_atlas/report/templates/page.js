@@ -71,7 +71,7 @@ function filter() {
     row.hidden = !wanted(row);
     shown += row.hidden ? 0 : 1;
   }
-  byId("shown").textContent = `${shown} of ${rows.length} lines`;
+  byId("shown").textContent = `${shown} of ${rows.length} lines${shown ? "" : ": none meets all of these"}`;
 }
 filters.hidden = false;
 filters.addEventListener("input", filter);
@@ -101,13 +101,28 @@ function sayCompared() {
   byId("compare-says").textContent = compared.size > 4 ? "Four at most." : compared.size ? "" : "Tick two to four lines.";
 }
 
+const articleOf = (row) => byId(row.querySelector("a").hash.slice(1));
+
 function anatomyOf(row, largest) {
-  const article = document.querySelector(row.querySelector("a").hash.replace(/[.]/g, "\\."));
+  const article = articleOf(row);
   const drawn = article?.querySelector("svg.anatomy");
   if (!drawn) return make("td", {}, "–");
   const copy = drawn.cloneNode(true);
   copy.style.width = `${Math.max(2, (100 * article.dataset.params) / largest)}%`;
   return make("td", {}, copy);
+}
+
+/** The legend of several drawings: each part that one of them has, without its numbers. */
+function partsOf(chosen) {
+  const found = new Map();
+  for (const row of chosen) {
+    for (const entry of articleOf(row)?.querySelectorAll(".legend li") ?? []) {
+      const copy = entry.cloneNode(true);
+      copy.querySelector("small").remove();
+      found.set(copy.firstElementChild.className, copy);
+    }
+  }
+  return [...found.values()];
 }
 
 function cellOf(cell) {
@@ -119,7 +134,8 @@ function cellOf(cell) {
 function compare() {
   const chosen = rows.filter((row) => compared.has(row));
   const largest = Math.max(...chosen.map((row) => Number(row.dataset.params) || 1));
-  const names = chosen.map((row) => make("th", { scope: "col" }, row.querySelector("a").cloneNode(true)));
+  const names = chosen.map((row) => make("th", { scope: "col" }, row.querySelector("a").cloneNode(true),
+    ...[...row.cells[0].querySelectorAll("small")].map((note) => note.cloneNode(true))));
   const lines = headings.slice(1).map((heading, index) => make("tr", {},
     make("th", { scope: "row" }, heading.textContent), ...chosen.map((row) => cellOf(row.cells[index + 1]))));
   lines.unshift(make("tr", {}, make("th", { scope: "row" }, "Anatomy, to one scale"),
@@ -127,6 +143,7 @@ function compare() {
   const place = byId("compare");
   place.lastElementChild.replaceChildren(make("table", {},
     make("thead", {}, make("tr", {}, make("td"), ...names)), make("tbody", {}, ...lines)));
+  place.querySelector(".legend").replaceChildren(...partsOf(chosen));
   place.hidden = false;
   place.focus();
   place.scrollIntoView();
@@ -143,7 +160,7 @@ for (const candidate of candidates) candidate.scores ??= scores[candidate.model]
 const chooser = byId("chooser");
 const anchors = new Map(rows.map((row) => [row.id, row.querySelector("a").hash]));
 const WHAT = { context: "Made for", memory: "Memory", decode: "Decode", ttft: "Answer begins after", score: "Score" };
-const BROKEN = { context: "are made for less context", memory: "need more memory", decode: "give fewer tokens a second", ttft: "begin later" };
+const BROKEN = { context: "less context", memory: "more memory", decode: "fewer tokens a second", ttft: "a later answer" };
 const DOUBT = { context: "may be too little", memory: "may be too much", decode: "may be too slow", ttft: "may be too late", score: "not on the scale of the order" };
 
 function asked() {
@@ -171,10 +188,10 @@ function choiceItem(choice) {
 function choose() {
   const answer = recommend(candidates, asked());
   byId("answer").replaceChildren(...answer.choices.map(choiceItem));
-  const refused = Object.entries(answer.refused).map(([what, count]) => `${count} ${BROKEN[what]}`).join(", ");
+  const refused = Object.entries(answer.refused).map(([what, count]) => `${BROKEN[what]}: ${count}`).join(", for ");
   byId("answer-says").textContent = [
     answer.choices.length ? `${answer.choices.length} of ${answer.suited} models that suit, or may.` : "No model is like that.",
-    refused && `Of the others, ${refused}.`,
+    refused && `Left out for ${refused}.`,
     answer.choices.length && `Measured before predicted, then by ${answer.scale || "size: no score is known"}.`,
     answer.choices.length && "Costs are of the file, engine, prompt and context named; what may differ from what is asked is in doubt.",
   ].filter(Boolean).join(" ");
