@@ -229,6 +229,15 @@ def test_two_models_stand_side_by_side(browser: Any) -> None:
     heads = "return document.querySelectorAll('#compare thead th').length"
     assert browser.execute_script(heads) == 2
     assert browser.execute_script("return document.querySelectorAll('#compare svg.anatomy').length") == 2
+    parts = "return [...document.querySelectorAll('#compare .legend li')].map(part => part.textContent.trim())"
+    assert browser.execute_script(parts) == ["embedding", "attention", "feed-forward", "norms"]
+
+
+def test_a_filter_that_nothing_meets_says_so(browser: Any) -> None:
+    type_into(browser, "filters", "text", "no such model")
+    assert lines(browser) == []
+    shown = browser.execute_script("return document.getElementById('shown').textContent")
+    assert shown.endswith("none meets all of these")
 
 
 def test_a_name_leads_to_all_that_is_known(browser: Any) -> None:

@@ -190,4 +190,4 @@ def test_profiles_have_a_table_and_figures_of_their_own(tmp_path: Path) -> None:
     assert "Where their time goes" in page
     assert "2 (2 forged, with random weights)" in page
     assert (tmp_path / "figures" / "fig10b.csv").read_text().startswith("model,")
-    assert "paper" in (tmp_path / "figures" / "fig10a.csv").read_text()
+    assert "the survey" in (tmp_path / "figures" / "fig10a.csv").read_text()

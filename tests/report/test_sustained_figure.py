@@ -11,6 +11,7 @@ import pytest
 from insights.passes import made
 from slm_atlas.insights.frame import Row, rows
 from slm_atlas.insights.sustained import sustained
+from slm_atlas.report.pictures import NARROW, fitted, pictures
 from slm_atlas.report.sustained_figure import sustained_figure
 from slm_atlas.store.records import Sample
 
@@ -55,3 +56,10 @@ def test_only_a_change_is_marked(measured: list[Row]) -> None:
         assert figure is not None
         drawn = [line for lines in figure.spec["datasets"].values() for line in lines]
         assert len([line for line in drawn if set(line) == {"change_s"}]) == changes
+
+
+def test_on_a_phone_the_panels_stand_below_each_other(measured: list[Row]) -> None:
+    figure = sustained_figure(measured)
+    assert figure is not None
+    assert [when for when, _ in pictures(figure)] == ["wide", "narrow"]
+    assert fitted(figure.spec, NARROW)["columns"] == 1
