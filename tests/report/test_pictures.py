@@ -29,6 +29,6 @@ def test_a_long_name_on_a_narrow_axis_has_two_lines_and_a_short_one_one() -> Non
     names = ["embedding's share of parameters", "depth"]
     told = {"panel": "Decode", "data": "measured here", "value": 1.0, "low": 0.5, "high": 2.0, "n": 9, "unit": "models"}
     spec = fitted(effects([told | {"label": name} for name in names], "Change", "+.0%", 0), NARROW)
-    axis = spec["concat"][0]["layer"][0]["encoding"]["y"]["axis"]
+    axis = spec["concat"][0]["layer"][1]["encoding"]["y"]["axis"]
     assert '["embedding\'s share", "of parameters"]' in axis["labelExpr"]
     assert "depth" not in axis["labelExpr"]
