@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -19,17 +21,26 @@ from slm_atlas.cli.main import COMMANDS
 SCRIPT = Path(__file__).parents[2] / "docs" / "generate.py"
 
 
-@pytest.fixture
-def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, writing to an empty folder."""
+@pytest.fixture(scope="module")
+def script() -> Iterator[ModuleType]:
+    """The script, which makes the pages that take seconds once: they are of the package alone."""
     spec = importlib.util.spec_from_file_location("generate_docs", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "DOCS", tmp_path)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
+        spec.loader.exec_module(module)
+        for name in ("measured", "catalogue"):
+            patch.setattr(module, name, cache(getattr(module, name)))
+        yield module
+
+
+@pytest.fixture
+def generate(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, writing to an empty folder."""
+    monkeypatch.setattr(script, "DOCS", tmp_path)
+    return script
 
 
 @pytest.fixture

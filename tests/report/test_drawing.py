@@ -12,8 +12,13 @@ from slm_atlas.report import drawing
 SPEC = {"data": {"values": [{"a": 1}]}, "mark": "point", "encoding": {"x": {"field": "a", "type": "quantitative"}}}
 
 
+PICTURES_DIR = home.pictures_dir
+
+
 @pytest.fixture(autouse=True)
-def forgetful() -> None:
+def forgetful(drawn_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of what other tests drew."""
+    monkeypatch.setattr(home, "pictures_dir", PICTURES_DIR)
     forget()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -47,21 +48,22 @@ class Share(NamedTuple):
     """Its parameters and their share."""
 
 
-def shares(arch: Architecture) -> list[Share]:
+@cache
+def shares(arch: Architecture) -> tuple[Share, ...]:
     """What each part takes of the parameters, in the drawing's order."""
     counted = Counter[Part]()
     for tensor in inventory(arch):
         counted[tensor.part] += tensor.size
     total = counted.total()
     told = {part: f"{format_count(counted[part])}, {counted[part] / total:.1%}" for part in NAMES if counted[part]}
-    return [Share(part, NAMES[part], text) for part, text in told.items()]
+    return tuple(Share(part, NAMES[part], text) for part, text in told.items())
 
 
 def columns(arch: Architecture) -> list[Column]:
     """The model from its first tensor to its last: the embedding, runs of equal layers, the head."""
-    by_layer: dict[int | None, Counter[Part]] = {}
+    by_layer: dict[int | None, Counter[Part]] = defaultdict(Counter)
     for tensor in inventory(arch):
-        by_layer.setdefault(tensor.layer, Counter())[tensor.part] += tensor.size
+        by_layer[tensor.layer][tensor.part] += tensor.size
     outside = by_layer.pop(None, Counter[Part]())
     head: dict[Part, int] = {part: size for part, size in outside.items() if part in (Part.LM_HEAD, Part.NORM)}
     begin = {part: size for part, size in outside.items() if part not in head}
@@ -70,6 +72,7 @@ def columns(arch: Architecture) -> list[Column]:
     return [column for column in (Column(begin, 0), *runs, Column(head, 0)) if column.parts]
 
 
+@cache
 def drawing(arch: Architecture, name: str) -> Markup:
     """The anatomy as an SVG element; colours come from the page's style, by the part's class."""
     found = columns(arch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from slm_atlas import units
@@ -21,6 +22,7 @@ class Listing(NamedTuple):
     """Its lines."""
 
 
+@cache
 def listings() -> list[Listing]:
     """All data sets and all ways of training, with how many models use each."""
     sets = [

@@ -128,7 +128,7 @@ def _entry(
         params=model.params if model else max((row.params or 0 for row in rows), default=0),
         facts=[] if model is None else facts(model),
         anatomy=None if arch is None else drawing(arch, name),
-        shares=[] if arch is None else shares(arch),
+        shares=() if arch is None else shares(arch),
         tables=[table for table in (cost_table(rows), score_table(rows)) if table.lines],
         predicted=predicted,
         arms=own,

@@ -14,6 +14,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
@@ -50,7 +51,8 @@ def packed(figure: Figure) -> str:
 
 def fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     """A chart for a width: panels stand below each other where they would not fit side by side."""
-    narrow, found = width < 640, copy.deepcopy(spec)
+    # Rows are not changed, and many.
+    narrow, found = width < 640, copy.deepcopy(spec | {"datasets": {}}) | {"datasets": spec.get("datasets", {})}
     config = found.setdefault("config", {})
     most, letter = (_NARROW_LABELS, _SMALL_CHARACTER) if narrow else (190, _CHARACTER)
     labels = _label_width(found, letter)
@@ -162,8 +164,13 @@ def _turn(spec: dict[str, Any], squeezed: float) -> None:
 
 def _drawn(spec: dict[str, Any], title: str, *, told: bool) -> Markup:
     """A chart as an element of the page, one image to a screen reader; told: the pointer shows what each mark is."""
+    return _of_the_page(svg(spec), title, told)
+
+
+@lru_cache(maxsize=256)
+def _of_the_page(drawn: str, title: str, told: bool) -> Markup:
     ElementTree.register_namespace("", _SVG)
-    root = ElementTree.fromstring(svg(spec))
+    root = ElementTree.fromstring(drawn)
     root[:] = [kept for child in root for kept in _slimmed(child, told=told)]
     for name in set(root.attrib) - {"width", "height", "viewBox"}:
         del root.attrib[name]
@@ -191,7 +198,8 @@ def _slimmed(element: ElementTree.Element, *, told: bool) -> list[ElementTree.El
     text = element.attrib.get("aria-label")
     children = [kept for child in element for kept in _slimmed(child, told=told)]
     for name, value in list(element.attrib.items()):
-        element.attrib[name] = _NUMBER.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value)
+        if "." in value:
+            element.attrib[name] = _NUMBER.sub(_short, value)
         if name.startswith("aria-") or name in _UNSEEN or _IDLE.get(name) == element.attrib[name]:
             del element.attrib[name]
     element[:] = children
@@ -204,6 +212,10 @@ def _slimmed(element: ElementTree.Element, *, told: bool) -> list[ElementTree.El
         ElementTree.SubElement(element, f"{{{_SVG}}}title").text = title
     _as_circle(element)
     return [element]
+
+
+def _short(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _is_drawn(path: ElementTree.Element) -> bool:

@@ -48,6 +48,7 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
     Raises:
         UserError: the folder cannot be written.
     """
+    _make(folder)
     material = Material(lambda: dataset)
     found = claims.evidences(Evidence(dataset=dataset, rows=material.rows))
     asked = claims.insights(found)
@@ -61,8 +62,20 @@ def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas repo
             write(folder / "figures" / f"{figure.name}.svg", picture(figure, Form.SVG))
         write(folder / "index.html", page.encode())
     except OSError as error:
-        raise UserError(f"The report cannot be written to {folder}: {error.strerror}.", "another folder") from error
+        raise _unwritable(folder, error) from error
     return folder / "index.html"
+
+
+def _make(folder: Path) -> None:
+    """Before anything is drawn, so that a folder that cannot be is told at once."""
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"The report cannot be written to {folder}: {error.strerror}.", "another folder")
 
 
 def write_site(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:
