@@ -113,6 +113,19 @@ def eval_rows() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reference_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the results that come with the package; to write to, copy it."""
+    from slm_atlas.store import Store, import_jsonl
+    from slm_atlas.store.reference import reference_names, reference_path
+
+    path = tmp_path_factory.mktemp("reference") / "atlas.sqlite"
+    with Store(path) as store:
+        for name in reference_names():
+            import_jsonl(store, reference_path(name))
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_arch() -> Architecture:
     """Two layers of a Llama-like model, wide enough for every quantization."""
     return Architecture(

@@ -6,17 +6,10 @@ import json
 
 import pytest
 
-from slm_atlas.store.reference import reference_names
-
 from .atlas import slm, wrong
 
 
-@pytest.fixture
-def measured() -> None:
-    slm("results", "merge", f"builtin:{reference_names()[0]}")
-
-
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("reference")
 def test_a_device_and_a_task_get_ranked_models() -> None:
     result = slm("choose", "--memory", "4GiB", "--decode", "10", "--ttft", "1", "--for", "commonsense", "--most", "3")
     assert result.exit_code == 0
@@ -27,14 +20,14 @@ def test_a_device_and_a_task_get_ranked_models() -> None:
     assert "need more than 4.00 GiB" in result.stderr
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("reference")
 def test_as_json() -> None:
     document = json.loads(slm("choose", "--memory", "1GiB", "--json").stdout)
     assert document["query"]["memory_bytes"] == 2**30
     assert all(choice["fit"] in ("yes", "unsure") for choice in document["answer"]["choices"])
 
 
-@pytest.mark.usefixtures("measured")
+@pytest.mark.usefixtures("reference")
 def test_nothing_suits() -> None:
     result = slm("choose", "--memory", "10MiB")
     assert result.exit_code == 0

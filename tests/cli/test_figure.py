@@ -11,21 +11,11 @@ import pytest
 from slm_atlas import home
 from slm_atlas.report.registry import ENTRIES, SURVEY
 from slm_atlas.store.faults import read_bytes
-from slm_atlas.store.reference import PREFIX, reference_names, reference_path
+from slm_atlas.store.reference import reference_names, reference_path
 
 from .atlas import document, slm, wrong
 
 REFERENCE = reference_names()[0]
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path / "home"))
-
-
-@pytest.fixture
-def reference() -> None:
-    assert slm("results", "merge", f"{PREFIX}{REFERENCE}").exit_code == 0
 
 
 def test_the_list_says_what_each_figure_can_show_here() -> None:

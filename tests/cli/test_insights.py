@@ -7,28 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from slm_atlas import home
 from slm_atlas.insights.claims import CLAIMS
-from slm_atlas.store import Store
-from slm_atlas.store.exchange import import_jsonl
-from slm_atlas.store.reference import reference_names, reference_path
 
 from .atlas import document, slm, wrong
 
 DATA = ("paper", "catalogue", "mine")
 OWN = Path(__file__).parents[2] / "docs" / "examples" / "my_claims.py"
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(home.ENVIRONMENT_VARIABLE, str(tmp_path))
-
-
-@pytest.fixture
-def reference() -> None:
-    with Store(home.store_path()) as store:
-        for name in reference_names():
-            import_jsonl(store, reference_path(name))
 
 
 def test_every_claim_has_a_line_and_a_verdict_on_each_data_set() -> None:

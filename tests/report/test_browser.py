@@ -22,8 +22,6 @@ from slm_atlas.insights.frame import Dataset, read_dataset, rows
 from slm_atlas.report.registry import SURVEY
 from slm_atlas.report.site import write_report
 from slm_atlas.store import Store
-from slm_atlas.store.exchange import import_jsonl
-from slm_atlas.store.reference import reference_names, reference_path
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="the extra `dev` brings selenium")
@@ -35,9 +33,8 @@ DRIVER = shutil.which("chromedriver")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    with Store(tmp_path_factory.mktemp("store") / "atlas.db") as store:
-        import_jsonl(store, reference_path(reference_names()[0]))
+def measured(reference_store: Path) -> Dataset:
+    with Store(reference_store) as store:
         return read_dataset(store)
 
 
