@@ -66,17 +66,14 @@ def own_home(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the charts that any test drew, in this process or in another worker's."""
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A chart is drawn once in all tests of all workers, whatever their home: it takes a tenth of a second."""
     own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "pictures"
-
-
-@pytest.fixture(autouse=True)
-def drawn_once(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chart is drawn once in all tests, whatever their home: it takes a tenth of a second, and a report has 50."""
-    monkeypatch.setattr(home, "pictures_dir", lambda: pictures)
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "pictures"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, "pictures_dir", lambda: folder)
+        yield
 
 
 @pytest.fixture(scope="session")

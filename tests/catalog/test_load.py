@@ -315,7 +315,7 @@ def test_the_example_in_the_contributing_guide_is_a_valid_model() -> None:
 
 
 def test_reading_the_catalogue_imports_nothing_heavy() -> None:
-    heavy = ("numpy", "scipy", "altair", "gguf", "llama_cpp", "lm_eval", "torch", "rich", "click")
+    heavy = ("numpy", "scipy", "vl_convert", "gguf", "llama_cpp", "lm_eval", "torch", "rich", "click")
     code = f"import sys, slm_atlas.catalog as c; c.models(); print(sorted(set(sys.modules) & set({heavy!r})))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
