@@ -113,7 +113,7 @@ class TestOtherEngines:
 
 class TestMachine:
     def test_little_memory_is_a_warning(self) -> None:
-        state = msgspec.structs.replace(host_state(), available_bytes=GIB, governor=None)
+        state = msgspec.structs.replace(host_state(), available_bytes=GIB, governor=None, steal_ticks=0)
         host = describe_host()
         assert worst(doctor.check_machine(host, state)) is Status.WARNING
         assert worst(doctor.check_machine(host, msgspec.structs.replace(state, available_bytes=4 * GIB))) is Status.OK
