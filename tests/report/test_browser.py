@@ -68,6 +68,8 @@ def browser(driver: Any, page: Path) -> Any:
     appear(driver, width=1280, dark=False)
     driver.get("about:blank")
     driver.get(page.as_uri())
+    whole = "return document.readyState === 'complete' && location.protocol === 'file:'"
+    WebDriverWait(driver, 30).until(lambda at: at.execute_script(whole))
     return driver
 
 
