@@ -23,7 +23,7 @@ help:            ## Show this list
 demo: $(BIN)/.demo   ## Measure a real model and three forged ones, evaluate, write a report (under 5 minutes after setup)
 	$(BIN)/slm study run quick
 
-test: $(BIN)/.dev models    ## Run the tests (about a minute; without the real model, where PyPI does not answer, some skip)
+test: $(BIN)/.dev models    ## Run the tests (two to five minutes; without the real model, where PyPI does not answer, some skip)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(BIN)/.dev models ## Run the slow tests too (real models at full size)

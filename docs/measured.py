@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slm_atlas.insights.capability import capability
-from slm_atlas.insights.claims import Data, Evidence, Verdict, all_claims, counted, findings, written
+from slm_atlas.insights.claims import Data, Evidence, Verdict, all_claims, findings, written
 from slm_atlas.insights.frame import PAPER_TOKENS, Dataset, read_dataset, rows
 from slm_atlas.report.markup import markdown
 from slm_atlas.report.paper_tables import as_markdown, paper_tables, source_of
@@ -16,6 +16,7 @@ from slm_atlas.report.tables import Cell, Table
 from slm_atlas.store import Store, import_jsonl
 from slm_atlas.store.records import RunKind
 from slm_atlas.store.reference import PREFIX, reference_names, reference_path
+from slm_atlas.units import counted
 
 FORMAT = "Q4_K_M"
 """The format of the forged models that the page shows."""

@@ -93,10 +93,11 @@ def format_p(p_value: float) -> str:
     return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
-def shots_text(number: int) -> str:
-    """A number of worked examples.
+def counted(n: int, unit: str) -> str:
+    """So many of a thing, which is given in the plural.
 
-    >>> shots_text(0), shots_text(1)
-    ('0 shots', '1 shot')
+    >>> counted(1, "models"), counted(1, "families"), counted(3000, "models")
+    ('1 model', '1 family', '3,000 models')
     """
-    return f"{number} shot{'' if number == 1 else 's'}"
+    one = f"{unit.removesuffix('ies')}y" if unit.endswith("ies") else unit.removesuffix("s")
+    return f"{n:,} {one if n == 1 else unit}"

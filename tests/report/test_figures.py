@@ -119,3 +119,11 @@ def test_files_are_black_on_white(found: dict[str, Figure]) -> None:
     assert dark["background"] != exported["background"]
     assert dark["title"]["color"] != exported["title"]["color"]
     assert "currentColor" in msgspec.json.encode(found["memory"].spec).decode()
+
+
+def test_a_phase_that_nobody_measured_leaves_its_panel_empty() -> None:
+    data = study()
+    kept = {key: [each for each in of if each.metric != "prefill_s"] for key, of in data.samples.items()}
+    figure = latency_figure(rows(data._replace(samples=kept)))
+    assert figure is not None
+    assert {row["phase"] for row in figure.rows} == {"decode"}

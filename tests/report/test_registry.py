@@ -7,21 +7,20 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import altair as alt
 import pytest
 
 from slm_atlas.errors import UserError
 from slm_atlas.insights.claims import CLAIMS
-from slm_atlas.insights.frame import Dataset, read_dataset
+from slm_atlas.insights.frame import read_dataset
 from slm_atlas.report.figures import Figure, Side, Theme
 from slm_atlas.report.files import Form, picture
 from slm_atlas.report.material import Material
 from slm_atlas.report.pictures import WIDE, fitted
 from slm_atlas.report.registry import ENTRIES, FACTS, STORE, SURVEY, Entry, Group, all_of, entry
 from slm_atlas.store import Store
-from slm_atlas.store.exchange import import_jsonl
-from slm_atlas.store.reference import reference_names, reference_path
 
 from .measured import study
 
@@ -57,14 +56,9 @@ def test_facts_need_no_measurement_and_the_rest_names_the_command(each: Entry) -
             each.drawn(NOTHING, side)
 
 
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    with Store(tmp_path_factory.mktemp("store") / "atlas.sqlite") as store:
-        import_jsonl(store, reference_path(reference_names()[0]))
-        return read_dataset(store)
-
-
-def test_what_is_asked_without_drawing_is_what_is_drawn(reference: Dataset) -> None:
+def test_what_is_asked_without_drawing_is_what_is_drawn(reference_store: Path) -> None:
+    with Store(reference_store) as store:
+        reference = read_dataset(store)
     for material in (NOTHING, Material(study), Material(lambda: reference)):
         for each in ENTRIES:
             drawn = [side for side in each.sides if each.draw(material, side) is not None]

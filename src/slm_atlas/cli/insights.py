@@ -198,7 +198,7 @@ def _print_claim(found: Sequence[Finding]) -> None:
 
 
 def _fields(finding: Finding) -> dict[str, object]:
-    from slm_atlas.insights.claims import counted
+    from slm_atlas.units import counted
 
     fields: dict[str, object] = {"why": finding.reason}
     fields |= {part.what: f"{part.shown}, claimed {part.asked}; {part.tested.effect.method}" for part in finding.parts}
@@ -212,7 +212,7 @@ def _fields(finding: Finding) -> dict[str, object]:
 
 
 def _print_insight(insight: Insight, answers: dict[Data, Answer]) -> None:
-    from slm_atlas.insights.claims import counted
+    from slm_atlas.units import counted
 
     print_fields(insight.id, {"question": insight.question, "method": insight.method})
     for data, answer in answers.items():

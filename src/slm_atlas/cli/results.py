@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from slm_atlas import home
+from slm_atlas import home, units
 from slm_atlas.cli import results_cite, results_hub
 from slm_atlas.cli.output import json_option, print_fields, print_json, print_table, say
 from slm_atlas.errors import UserError
@@ -145,9 +145,8 @@ def merge_results(path: Path, json: bool) -> None:
     if json:
         print_json(added._asdict())
     else:
-        counts = {"artifact": added.artifacts, "host": added.hosts, "run": added.runs}
-        told = [f"{count} {what}{'s'[: count != 1]}" for what, count in counts.items()]
-        say(f"{', '.join(told)} added.")
+        counts = {"artifacts": added.artifacts, "hosts": added.hosts, "runs": added.runs}
+        say(f"{', '.join(units.counted(count, what) for what, count in counts.items())} added.")
         _print_conflicts(added.conflicts)
     if added.conflicts:
         raise click.exceptions.Exit(1)

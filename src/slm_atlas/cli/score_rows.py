@@ -15,7 +15,7 @@ from slm_atlas.insights.domains import Domain, Paired
 from slm_atlas.insights.learning import Curve
 from slm_atlas.insights.scores import Score
 from slm_atlas.stats import Estimate
-from slm_atlas.units import format_p, shots_text
+from slm_atlas.units import counted, format_p
 
 if TYPE_CHECKING:
     from slm_atlas.insights.frame import Dataset
@@ -41,7 +41,7 @@ def print_capability(found: Capability) -> None:
 def print_learning(curves: Sequence[Curve]) -> None:
     """Scores by the number of worked examples, and the gain on the same items."""
     shots = sorted({number for curve in curves for number in curve.points})
-    columns = ["In context", "Model", *(shots_text(number) for number in shots), "Gain", "p", "Verdict"]
+    columns = ["In context", "Model", *(counted(number, "shots") for number in shots), "Gain", "p", "Verdict"]
     _print((columns, [_learnt(curve, shots) for curve in curves]))
 
 

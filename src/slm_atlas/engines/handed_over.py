@@ -127,8 +127,13 @@ class HuggingFace(HandedOver):
         """What to say where the tokenizer that transformers makes of a GGUF is not the file's (`torch_model`)."""
         from slm_atlas.engines.gguf_text import GgufFileText
 
-        with ThreadPoolExecutor(1) as pool, contextlib.closing(GgufFileText(path, pool)) as text:
-            same = text.tokenize(PROBE) == self._lm.tok_encode(PROBE, add_special_tokens=False)
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                text = GgufFileText(path, pool)
+            except EngineRefused:  # nobody can say
+                return []
+            with contextlib.closing(text):
+                same = text.tokenize(PROBE) == self._lm.tok_encode(PROBE, add_special_tokens=False)
         return [] if same else ["transformers' tokenizer of this file cuts some texts otherwise than the file says"]
 
 

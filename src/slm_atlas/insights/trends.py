@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from slm_atlas import stats
+from slm_atlas import stats, units
 from slm_atlas.insights.frame import Row
 from slm_atlas.stats import Trend
 
@@ -82,8 +82,8 @@ def too_few(found: Sequence[Point]) -> str | None:
     """Why these models cannot show the shape of a trend; None if they can."""
     sizes = {point.params for point in found}
     if len(found) < MIN_MODELS or len(sizes) < MIN_SIZES:
-        counted = f"{len(found)} model{'s'[: len(found) != 1]} of {len(sizes)} size{'s'[: len(sizes) != 1]}"
-        return f"{counted} measured alike; a verdict needs {MIN_MODELS} models of {MIN_SIZES} sizes."
+        some = f"{units.counted(len(found), 'models')} of {units.counted(len(sizes), 'sizes')}"
+        return f"{some} measured alike; a verdict needs {MIN_MODELS} models of {MIN_SIZES} sizes."
     if max(sizes) / min(sizes) < MIN_SPAN:
         span = max(sizes) / min(sizes)
         return f"The largest model is {span:.2g} times the smallest; a verdict needs {MIN_SPAN:g} times."

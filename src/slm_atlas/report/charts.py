@@ -84,24 +84,26 @@ def latency(rows: Rows, curves: Mapping[str, Rows], titles: Mapping[str, str]) -
     params = [row["params_millions"] for row in rows]
     log = max(params) / min(params) >= LOG_SPAN
     x = axis_of(params, log=log)
+    weights = [name for name in WEIGHTS if any(row["weights"] == name for row in rows)]
     panels = []
     for phase, title in titles.items():
         shown = [row for row in rows if row["phase"] == phase]
         y = axis_of([row[end] or row["ms"] for row in shown for end in ("low", "high")] or [1.0], log=log)
-        panels.append(_latency_panel(_placed(shown, x, y), curves[phase], x, y).properties(title=title))
+        panels.append(_latency_panel(_placed(shown, x, y), curves[phase], x, y, weights).properties(title=title))
     return finished(
         alt.concat(*panels, columns=2, spacing=64, bounds="flush").resolve_scale(color="shared", shape="shared")
     )
 
 
-def _latency_panel(rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis) -> alt.LayerChart | alt.FacetChart:
+def _latency_panel(
+    rows: Rows, curve: Rows, x_axis: Axis, y_axis: Axis, weights: Sequence[str]
+) -> alt.LayerChart | alt.FacetChart:
     x = alt.X("params_millions:Q", title="Parameters (millions)", **x_axis.drawn())
     y = alt.Y("ms:Q", title=None, **y_axis.drawn())
-    weights = {name: form for name, form in WEIGHTS.items() if any(row["weights"] == name for row in rows)}
-    hues, forms = zip(*weights.values(), strict=True)
+    hues, forms = zip(*(WEIGHTS[name] for name in weights), strict=True)
     legend = alt.Legend(orient="bottom")
-    color = alt.Color("weights:N", scale=alt.Scale(domain=list(weights), range=hues), title=None, legend=legend)
-    form = alt.Shape("weights:N", scale=alt.Scale(domain=list(weights), range=forms), title=None, legend=legend)
+    color = alt.Color("weights:N", scale=alt.Scale(domain=weights, range=hues), title=None, legend=legend)
+    form = alt.Shape("weights:N", scale=alt.Scale(domain=weights, range=forms), title=None, legend=legend)
     tips = tooltips(rows, "model", "quantization", "weights", "params_millions", "ms", "low", "high", "n")
     base = alt.Chart(inline(rows)).encode(x=x, y=y)
     sides = sorted({(row["left"], row["slot"]) for row in rows})

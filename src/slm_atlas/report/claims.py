@@ -14,7 +14,6 @@ from slm_atlas.insights.claims import (
     Finding,
     Verdict,
     all_claims,
-    counted,
     findings,
     of_catalogue,
     of_paper,
@@ -22,6 +21,7 @@ from slm_atlas.insights.claims import (
 )
 from slm_atlas.report.figures import Figure
 from slm_atlas.report.insight_figures import insight_figures
+from slm_atlas.units import counted
 
 HEADINGS = {
     Data.PAPER: "In the survey's own figures",

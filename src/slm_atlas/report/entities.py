@@ -23,7 +23,7 @@ class Listing(NamedTuple):
 
 
 @cache
-def listings() -> list[Listing]:
+def listings() -> tuple[Listing, ...]:
     """All data sets and all ways of training, with how many models use each."""
     sets = [
         [
@@ -40,7 +40,7 @@ def listings() -> list[Listing]:
     ]
     set_columns = ("Data set", "Made by", "Year", "Open", "Tokens", "Licence", "Holds", "Filtered", "Models", "Source")
     way_columns = ("Way of training", "What it does", "Paper", "Year", "Models", "Source")
-    return [Listing("Data sets", set_columns, sets), Listing("Ways of training", way_columns, ways)]
+    return (Listing("Data sets", set_columns, sets), Listing("Ways of training", way_columns, ways))
 
 
 def _used(name: str) -> str:

@@ -17,6 +17,7 @@ from slm_atlas.report.figures import Figure, Side
 from slm_atlas.report.vega import alt
 from slm_atlas.stats import Estimate
 from slm_atlas.store.records import Host
+from slm_atlas.units import counted
 
 PHASES = {"prefill": "Prefill (ms)", "decode": "Decode, each token (ms)"}
 PHONE, UNDONE = "Meizu 18 Pro", "Meizu 18 Pro, running mean undone"
@@ -105,7 +106,7 @@ def _models(rows: Sequence[Row]) -> Iterator[Shared]:
         common = _common(group, lambda row: (row.architecture, row.params, row.quantization))
         if common:
             files = len({(row.architecture, row.params, row.quantization) for row in common})
-            yield Shared(BY_SIZE, f"{files} file{'s'[: files != 1]}", common)
+            yield Shared(BY_SIZE, counted(files, "files"), common)
 
 
 _HOW = ("threads", "context", "n_prompt", "n_gen", "kv_type")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from slm_atlas import units
-from slm_atlas.insights.claims import counted
 from slm_atlas.insights.domains import domains
 from slm_atlas.insights.frame import Dataset, Row
 from slm_atlas.report.figures import labels
@@ -81,7 +80,7 @@ def _scored(row: Row) -> list[str]:
     """Scores by the survey's domains, and of tasks that are in none as they are; with no domain, all tasks."""
     found = domains(row.scores)
     inside = {task for domain in found for task in domain.tasks}
-    whole = [f"{each.name} {each.estimate.value:.0%} ({counted(len(each.tasks), 'tasks')})" for each in found]
+    whole = [f"{each.name} {each.estimate.value:.0%} ({units.counted(len(each.tasks), 'tasks')})" for each in found]
     others = [(task, score) for task, score in sorted(row.scores.items()) if task not in inside and score.is_share]
     few = [(task, score) for task, score in others if not found or not score.comparable]
     return whole + [f"{task.replace('_', ' ')} {score.estimate.value:.0%}" for task, score in few]

@@ -130,7 +130,7 @@ def all_of(group: Group, material: Material) -> list[Figure]:
 
 NOTHING = Material()
 """The catalogue alone."""
-THEIRS = ("the survey",)
+ALWAYS = ("the survey",)
 """Stands for the survey's data, which are always there."""
 
 
@@ -230,7 +230,7 @@ SURVEY = (
         title="Quantization",
         shows="Latency of one model in several formats, by the length of the prompt.",
         group=Group.SURVEY,
-        data=lambda material, side: widest_sweep(material.rows) if side.mine else THEIRS,
+        data=lambda material, side: widest_sweep(material.rows) if side.mine else ALWAYS,
         draw=lambda material, side: quantization_figure(_of(material, side).rows, side),
         measure="slm study run paper-quantization",
     ),
@@ -239,7 +239,7 @@ SURVEY = (
         title="Hardware",
         shows="Latency of the same model on several machines.",
         group=Group.SURVEY,
-        data=lambda material, side: (shared_by_most(material.rows) or ()) if side.mine else THEIRS,
+        data=lambda material, side: (shared_by_most(material.rows) or ()) if side.mine else ALWAYS,
         draw=lambda material, side: hardware_figure(_of(material, side).rows, _of(material, side).dataset.hosts, side),
         measure="the same study on another machine, then slm results merge OTHER.jsonl",
     ),

@@ -8,7 +8,7 @@ from slm_atlas.insights.capability import Ability, Capability
 from slm_atlas.insights.learning import Curve
 from slm_atlas.report.tables import NOT_MEASURED, Cell, Table, interval
 from slm_atlas.stats import Estimate
-from slm_atlas.units import format_p, shots_text
+from slm_atlas.units import counted, format_p
 
 
 def score_tables(found: Capability) -> list[Table]:
@@ -87,7 +87,7 @@ def _pair_table(found: Capability) -> Table:
 
 def _learning_table(curves: Sequence[Curve]) -> Table:
     shots = sorted({number for curve in curves for number in curve.points})
-    names = [shots_text(number) for number in shots]
+    names = [counted(number, "shots") for number in shots]
     lines = [
         [
             _text(curve.model),

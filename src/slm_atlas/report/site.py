@@ -18,7 +18,7 @@ from slm_atlas.advisor.candidates import candidates, main_machine
 from slm_atlas.advisor.recommend import Candidate
 from slm_atlas.errors import UserError
 from slm_atlas.insights import frame
-from slm_atlas.insights.claims import Evidence, counted
+from slm_atlas.insights.claims import Evidence
 from slm_atlas.insights.frame import Dataset
 from slm_atlas.report import claims, model_table, overview, tables
 from slm_atlas.report.contexts import context_table
@@ -30,6 +30,7 @@ from slm_atlas.report.models import RUN_COLUMNS, entries
 from slm_atlas.report.pictures import packed
 from slm_atlas.report.registry import Group, all_of
 from slm_atlas.report.score_tables import score_tables
+from slm_atlas.units import counted
 
 
 def write_report(dataset: Dataset, folder: Path, *, title: str = "SLM Atlas report") -> Path:

@@ -14,6 +14,7 @@ from slm_atlas.insights.profiles import Line, Profile
 from slm_atlas.report.charts import COLORS, GREY, Rows, finished, inline, tooltips
 from slm_atlas.report.figures import HERE, Figure, Side, labels
 from slm_atlas.report.vega import alt
+from slm_atlas.units import counted
 
 PART_COLORS = {
     "embedding": "#7b5a3a",
@@ -223,7 +224,7 @@ def _largest(rows: Rows) -> str:
 def _most(label: str, shares: Sequence[float], contested: bool) -> str:
     ends = sorted({f"{min(shares):.0%}", f"{max(shares):.0%}"}, key=lambda text: float(text[:-1]))
     share = " to ".join(ends)
-    return f"{label} in {len(shares)} model{'s'[: len(shares) != 1]} ({share})" if contested else f"{label} {share}"
+    return f"{label} in {counted(len(shares), 'models')} ({share})" if contested else f"{label} {share}"
 
 
 def _stacked(rows: Rows, colors: dict[str, str]) -> dict[str, Any]:

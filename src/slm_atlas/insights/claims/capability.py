@@ -9,7 +9,8 @@ from slm_atlas.catalog import paper
 from slm_atlas.insights.claims.abilities import ABILITIES, Scored, by_maker, is_closed, off_size, panel, scored
 from slm_atlas.insights.claims.evaluated import PAPER_SUITE, evaluated, in_domain, mean_scores
 from slm_atlas.insights.claims.evidence import Evidence
-from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, counted, no_data, too_few
+from slm_atlas.insights.claims.vocabulary import Claim, Data, Part, Result, no_data, too_few
+from slm_atlas.units import counted
 
 LLAMA_RELEASES = (2023 + 1.5 / 12, 2023 + 6.5 / 12, 2024 + 3.5 / 12, 2024 + 6.5 / 12)
 """When LLaMA, Llama 2, Llama 3 and Llama 3.1 were released, in the order of Figure 5 (arXiv 2302.13971, 2307.09288,

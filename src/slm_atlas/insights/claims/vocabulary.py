@@ -146,16 +146,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     """Why the survey's wording does not follow from its own figures; None: nothing was found against it."""
 
 
-def counted(n: int, unit: str) -> str:
-    """So many of a thing, which is given in the plural.
-
-    >>> counted(1, "models"), counted(1, "families"), counted(3, "models")
-    ('1 model', '1 family', '3 models')
-    """
-    one = f"{unit.removesuffix('ies')}y" if unit.endswith("ies") else unit.removesuffix("s")
-    return f"{n:,} {one if n == 1 else unit}"
-
-
 def written(estimate: Estimate, form: str) -> str:
     """An estimate with its interval, or with n where it has none."""
     if estimate.low is None or estimate.high is None:
