@@ -90,7 +90,11 @@ def ours(chosen: argparse.Namespace) -> tuple[TemplateLM, Callable[[], dict[str,
 
     worker = Worker("llamacpp" if chosen.arm == "ours" else "torch", deadline_s=3600)
     loading = LoadSettings(
-        path=chosen.model, context=chosen.context, micro_batch=chosen.micro_batch, dtype=chosen.dtype
+        path=chosen.model,
+        context=chosen.context,
+        micro_batch=chosen.micro_batch,
+        dtype=chosen.dtype,
+        compiled=chosen.arm == "torch" and chosen.dtype != "float32",  # as `slm eval` has it
     )
     loaded = worker.load(loading)
     lm = EngineLM(worker, context=loaded.context, tokens=call_tokens(loaded.model_params))

@@ -55,6 +55,11 @@ def pictures_dir() -> Path:
     return home() / "cache" / "pictures"
 
 
+def kernels_dir() -> Path:
+    """The folder of what PyTorch compiled before; safe to delete."""
+    return home() / "cache" / "kernels"
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file at once, so that nobody ever reads half of it; its folder is made if it is missing.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -24,8 +25,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from slm_atlas.engines import LoadSettings, Pair, Prompt, Worker
 from slm_atlas.engines.packed_torch import PackedTorch
+from slm_atlas.engines.torch_blocks import Seen, attend_blocks
 from slm_atlas.engines.torch_check import fault
-from slm_atlas.engines.torch_network import Network
+from slm_atlas.engines.torch_network import Layer, Network
 from slm_atlas.engines.torch_sequences import Shared
 from slm_atlas.errors import EngineRefused
 from slm_atlas.evals import evaluate_task, suite
@@ -140,6 +142,54 @@ def test_texts_generated_are_those_of_lm_eval(folder: Path, engine: PackedTorch)
     theirs = HFLM(pretrained=str(folder), device="cpu", dtype="float32", batch_size=1, max_length=CONTEXT)
     assert found == theirs.generate_until(asked, disable_tqdm=True)
     assert len(set(found)) > 1
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of itself
+def test_compiled_layers_give_the_same(llama: Path, engine: PackedTorch) -> None:
+    asked = choices()
+    engine.load(LoadSettings(path=str(llama), context=CONTEXT, threads=1))
+    plain = EngineLM(engine, context=CONTEXT).loglikelihood(asked)
+    loaded = engine.load(LoadSettings(path=str(llama), context=CONTEXT, threads=1, compiled=True))
+    found = EngineLM(engine, context=CONTEXT).loglikelihood(asked)
+    assert loaded.remarks == []
+    assert any(hasattr(module.forward, "_torchdynamo_orig_callable") for module in engine._loaded().model.modules())
+    for ours, theirs in zip(found, plain, strict=True):
+        assert ours[0] == pytest.approx(theirs[0], abs=NATS)
+
+
+def test_what_cannot_be_compiled_is_computed_all_the_same_and_told(
+    llama: Path, engine: PackedTorch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no compiler\nfor you")
+
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: broken)
+    loaded = engine.load(LoadSettings(path=str(llama), context=CONTEXT, threads=1, compiled=True))
+    assert loaded.remarks == ["layers are not compiled: PyTorch gave up: RuntimeError: no compiler"]
+    assert engine.score([Pair(prefix=[1, 2, 3], continuation=[4])]).scores[0].logprob < 0
+
+
+@pytest.mark.parametrize("window", [None, 90])
+def test_attention_in_blocks_is_that_to_all_cells_that_are_seen(window: int | None) -> None:
+    """Texts of three trunks, one after another: some blocks see cells that lie together, some cells here and there."""
+    rng = np.random.default_rng(0)
+    own = np.repeat(np.arange(12), 60)
+    trunk = np.repeat(np.arange(12) // 4, 30)[:300]  # 300 cells, each of one of three trunks
+    member = np.zeros((12, 300 + len(own)), bool)
+    member[:, :300] = trunk[None, :] == (np.arange(12) % 3)[:, None]
+    member[0, :300] = True
+    member[own, 300 + np.arange(len(own))] = True
+    positions = np.concatenate([np.arange(300), 300 + np.tile(np.arange(60), 12)])
+    keys, values, query = (torch.from_numpy(rng.normal(size=(1, heads, cells, 8))).float()
+                           for heads, cells in ((2, len(positions)), (2, len(positions)), (4, len(own))))  # fmt: skip
+    layer = Layer(0, query, keys, values, None, window)
+    blocks = Seen(member, positions, own).blocks(window, torch.float32)
+    assert {type(block.cells) for block in blocks} == {slice, torch.Tensor}
+    ahead = positions[300:, None] - positions[None, :]
+    seen = torch.from_numpy(member[own] & (ahead >= 0) & (ahead < (window or 10**6)))
+    scores = (query @ keys.repeat_interleave(2, dim=1).transpose(2, 3) / 8**0.5).masked_fill(~seen, float("-inf"))
+    expected = (scores.softmax(-1) @ values.repeat_interleave(2, dim=1)).transpose(1, 2)
+    assert torch.allclose(attend_blocks(blocks, layer, keys, values), expected, atol=1e-5)
 
 
 def test_a_text_ends_before_its_stop_string(llama: Path, engine: PackedTorch) -> None:

@@ -20,6 +20,8 @@ from slm_atlas.store import Store
 from slm_atlas.store.stops import PrecisionOf, Reason
 from slm_atlas.studies import Finished, Precision, Rules, Session, Started, Study, agenda, plan, run, run_cells
 from slm_atlas.studies.blocks import due, is_repeat
+from slm_atlas.studies.kept_worker import KeptWorker
+from slm_atlas.studies.run import Resources
 
 from .subjects import ENGINE, HOST, study, subject
 
@@ -181,9 +183,8 @@ class TestEnds:
         silent = Session(machine.store, HOST, ENGINE, lambda _: None)
         turns = iter(agenda(cells, machine.store, Rules()))
         turn = next(turns)
-        found, samples = run._run(turn, silent, Ceilings(read_bytes_per_s=1e10, flops=1e11), agenda(
-            cells, machine.store, Rules()
-        ).stopping)  # fmt: skip
+        there = Resources(Ceilings(read_bytes_per_s=1e10, flops=1e11), KeptWorker(Fake))
+        found, samples = run._run(turn, silent, there, agenda(cells, machine.store, Rules()).stopping)
         for known in (A, B):
             machine.store.add_artifact(known.artifact)
         machine.store.add_host(HOST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,9 +13,9 @@ from slm_atlas import home
 from slm_atlas.bench import BenchSettings, Ceilings, Need, Work
 from slm_atlas.bench.host import HostState
 from slm_atlas.bench.trace import read_trace
-from slm_atlas.engines import EngineInfo
+from slm_atlas.engines import EngineInfo, Generations, LoadReport, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.engines.fake import DECODE_S, Fake
-from slm_atlas.errors import MissingExtra, Outcome, UserError
+from slm_atlas.errors import EngineCrashed, MissingExtra, Outcome, UserError
 from slm_atlas.evals import suite
 from slm_atlas.store import Store
 from slm_atlas.store.profiles import from_samples
@@ -319,6 +319,43 @@ class TestTasks:
         quick.run(subject("a", "refuse", suites=SMOKE), runs=0)
         assert {event.outcome for event in quick.finished()} == {Outcome.REFUSED}
         assert len(quick.finished()) == len(suite("smoke").tasks)
+
+    def test_tasks_of_a_model_share_a_worker_that_is_ended_before_a_cost_is_measured(
+        self, quick: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+
+        class Telling(Fake):
+            def load(self, settings: LoadSettings) -> LoadReport:
+                told.append(f"load {settings.path}")
+                return super().load(settings)
+
+            def close(self) -> None:
+                told.append("close")
+
+        monkeypatch.setattr(run, "Worker", lambda *_, **__: Telling())
+        quick.run(subject("a", suites=SMOKE), runs=0)
+        assert told == ["load fake:ok", "close"]
+        told.clear()
+        quick.run(subject("b", suites=SMOKE), runs=1)
+        assert told == ["load fake:ok", "close"] * 2
+
+    def test_a_worker_that_failed_is_not_asked_again(self, quick: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        closed: list[int] = []
+
+        class Dying(Fake):
+            def score(self, pairs: Sequence[Pair]) -> Scores:
+                raise EngineCrashed("signal 11")
+
+            def generate(self, prompts: Sequence[Prompt]) -> Generations:
+                raise EngineCrashed("signal 11")
+
+            def close(self) -> None:
+                closed.append(1)
+
+        monkeypatch.setattr(run, "Worker", lambda *_, **__: Dying())
+        quick.run(subject("a", suites=SMOKE), runs=0)
+        assert len(closed) == len(suite("smoke").tasks)
 
 
 class TestTimeLeft:

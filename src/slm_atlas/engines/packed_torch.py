@@ -7,6 +7,8 @@ texts are read whole, one after another.
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,10 +32,14 @@ from slm_atlas.errors import EngineRefused
 import torch  # isort: skip
 import transformers  # isort: skip
 
-SIZE = 512
-"""Tokens of a call: matrix products of more are no faster."""
-SCORED = 128
+SIZE = 4096
+"""Most tokens of a call: products of many rows are faster, up to about so many (`benchmarks/README.md`)."""
+LOGITS_BYTES = 2 << 30
+"""Most bytes that the logits of a call may take: where more would, as with a large vocabulary, a call has less."""
+SCORED = 512
 """Sequences of a call in scoring."""
+COMPILERS = (os.environ.get("CXX", ""), "g++", "clang++")
+"""What PyTorch compiles kernels with, if it is there."""
 
 
 class PackedTorch(Partial):
@@ -55,10 +61,12 @@ class PackedTorch(Partial):
     def describe(self) -> EngineInfo:
         """Versions, and the instruction sets that PyTorch's kernels use here."""
         capability = torch.backends.cpu.get_cpu_capability()
+        kernels = "layers compiled in 16 bits" if _compiles() else "nothing compiled"
         return EngineInfo(
             name=self.name,
             version=f"transformers {transformers.__version__}, torch {torch.__version__}",
-            build=f"{capability}, oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}, texts together",
+            build=f"{capability}, oneDNN {'on' if torch.backends.mkldnn.is_available() else 'off'}, texts together, "
+            f"{kernels}",
         )
 
     def load(self, settings: LoadSettings) -> LoadReport:
@@ -76,22 +84,35 @@ class PackedTorch(Partial):
         self._settings, self._network = settings, Network(model)
         self._ends = torch_model.end_tokens(model)
         vocabulary = model.get_input_embeddings().weight.shape[0]
-        window = torch_model.window_of(model.config) or 0
-        # A window as long as the context is none.
-        fault_ = fault(self._network, vocabulary, window if window < settings.context else 0, settings.dtype)
-        self._together = fault_ is None
+        self._size = _size(vocabulary)
+        remarks = self._checked(vocabulary, torch_model.window_of(model.config) or 0)
         weights = list(model.parameters())
         return LoadReport(
             load_s=time.perf_counter() - began,
             n_vocab=vocabulary,
             context=settings.context,
-            micro_batch=SIZE if self._together else settings.context,
+            micro_batch=self._size if self._together else settings.context,
             threads=torch.get_num_threads(),
             model_desc=f"{type(model).__name__}, {settings.dtype}",
             model_params=sum(weight.numel() for weight in weights),
             model_size_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
-            remarks=[] if fault_ is None else [f"texts are read one after another: {fault_}"],
+            remarks=remarks,
         )
+
+    def _checked(self, vocabulary: int, window: int) -> list[str]:
+        """Find out what the model can do: be compiled, read texts together; what it cannot, in words."""
+        network, settings, remarks = self._loaded(), self._settings, []
+        window = window if window < settings.context else 0  # one as long as the context is none
+        if settings.compiled and _compiles():
+            network.compile()
+            if (cause := fault(network, vocabulary, window, settings.dtype)) is None:
+                self._together = True
+                return []
+            network.compile(on=False)
+            remarks.append(f"layers are not compiled: {cause}")
+        cause = fault(network, vocabulary, window, settings.dtype)
+        self._together = cause is None
+        return remarks if cause is None else [f"texts are read one after another: {cause}"]
 
     # ---- text -------------------------------------------------------------------------------------------------
 
@@ -139,7 +160,7 @@ class PackedTorch(Partial):
         softmax, context = LogSoftmax(self._pool), self._settings.context
         if self._together:
             cache = Shared(network, SCORED)
-            return Scorer(cache, softmax, context=context, size=SIZE, sequences=SCORED, divisible=True)
+            return Scorer(cache, softmax, context=context, size=self._size, sequences=SCORED, divisible=True)
         return Scorer(Own(network), softmax, context=context, size=context, sequences=1, divisible=False)
 
     def generate(self, prompts: Sequence[Prompt]) -> Generations:
@@ -171,7 +192,7 @@ class PackedTorch(Partial):
             self._vocabulary(),
             sequences=sequences,
             context=self._settings.context,
-            size=SIZE if together else self._settings.context,
+            size=self._size if together else self._settings.context,
             shares=together,
         )
 
@@ -195,3 +216,19 @@ class PackedTorch(Partial):
         if self._text is None:
             raise EngineRefused("no model is loaded")
         return self._text
+
+
+def _compiles() -> bool:
+    return any(shutil.which(name) for name in COMPILERS if name)
+
+
+def _size(vocabulary: int) -> int:
+    """Tokens of a call, such that the logits of all of them, in 16 and in 32 bits, are no more than they may be.
+
+    >>> _size(49_152), _size(151_936), _size(262_144)
+    (4096, 2048, 1024)
+    """
+    size = SIZE
+    while size > 512 and 6 * vocabulary * size > LOGITS_BYTES:
+        size //= 2
+    return size

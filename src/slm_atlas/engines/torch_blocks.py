@@ -21,7 +21,7 @@ class Block(NamedTuple):
     """Tokens in a row, and the cells among which are all that they see."""
 
     tokens: slice
-    cells: slice
+    cells: slice | Tensor
     mask: Tensor | None
     """Added to their scores, of shape (1, 1, tokens, cells); None: they see all these cells."""
 
@@ -29,26 +29,51 @@ class Block(NamedTuple):
 class Seen:
     """Which cells tokens see, in blocks: what no token of a block sees is left out of its products.
 
+    A token sees those cells of its sequence that are not ahead of it.
+
     Args:
-        seen: of shape (tokens, cells).
-        ahead: how many positions each token is ahead of each cell.
+        member: which cells belong to which sequence, of shape (sequences, cells).
+        positions: of the cells; the last ones are those of the tokens.
+        own: the sequence of each token.
     """
 
-    def __init__(self, seen: npt.NDArray[np.bool_], ahead: npt.NDArray[np.int64]) -> None:
-        self._seen = seen
-        self._ahead = ahead
+    def __init__(
+        self, member: npt.NDArray[np.bool_], positions: npt.NDArray[np.int64], own: npt.NDArray[np.int64]
+    ) -> None:
+        self._member = member
+        self._positions = positions
+        self._own = own
+        self._before = len(positions) - len(own)
+        # A text that shares nothing with the one before begins a block.
+        first = member.argmax(axis=1)[own]
+        begins = {*range(0, len(own), BLOCK), *(np.flatnonzero(np.diff(first)) + 1).tolist()}
+        self._bounds = [*_spaced(sorted(begins), BLOCK // 4), len(own)]
         self._made: dict[int | None, list[Block]] = {}
 
     def blocks(self, window: int | None, dtype: DType) -> list[Block]:
         """The blocks, in order; of each window they are made once, for all layers that have it."""
         if window not in self._made:
-            seen = self._seen if window is None else self._seen & (self._ahead < window)
-            # A text that shares nothing with the one before begins a block.
-            first = seen.argmax(axis=1)
-            begins = {*range(0, len(seen), BLOCK), *(np.flatnonzero(np.diff(first)) + 1).tolist()}
-            bounds = [*_spaced(sorted(begins), BLOCK // 4), len(seen)]
-            self._made[window] = [_block(seen, begin, end, dtype) for begin, end in itertools.pairwise(bounds)]
+            bounds = itertools.pairwise(self._bounds)
+            self._made[window] = [self._block(begin, end, window, dtype) for begin, end in bounds]
         return self._made[window]
+
+    def _block(self, begin: int, end: int, window: int | None, dtype: DType) -> Block:
+        own, at = self._own[begin:end], self._positions[self._before + begin : self._before + end]
+        last = self._before + end  # later cells are ahead of all these tokens
+        used = self._member[np.unique(own), :last].any(axis=0)
+        if window is not None:
+            used &= self._positions[:last] > at.min() - window
+        places = np.flatnonzero(used)
+        lies = slice(int(places[0]), int(places[-1]) + 1)
+        # Cells in between that nobody sees cost less than a copy of the others, if they are few.
+        near = lies.stop - lies.start <= 1.25 * len(places)
+        which = lies if near else places
+        ahead = at[:, None] - self._positions[which][None, :]
+        seen = self._member[own][:, which] & (ahead >= 0)
+        if window is not None:
+            seen &= ahead < window
+        cells = lies if near else torch.from_numpy(places)
+        return Block(slice(begin, end), cells, None if seen.all() else _mask(seen, dtype))
 
 
 def _spaced(places: Sequence[int], least: int) -> list[int]:
@@ -60,29 +85,23 @@ def _spaced(places: Sequence[int], least: int) -> list[int]:
     return kept
 
 
-def _block(seen: npt.NDArray[np.bool_], begin: int, end: int, dtype: DType) -> Block:
-    rows = seen[begin:end]
-    used = np.flatnonzero(rows.any(axis=0))
-    cells = slice(int(used[0]), int(used[-1]) + 1)
-    hidden = ~rows[:, cells]
-    if not hidden.any():
-        return Block(slice(begin, end), cells, None)
-    mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(torch.from_numpy(hidden), float("-inf"))
-    return Block(slice(begin, end), cells, mask[None, None])
+def _mask(seen: npt.NDArray[np.bool_], dtype: DType) -> Tensor:
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(torch.from_numpy(~seen), float("-inf"))[None, None]
 
 
 def attend_blocks(blocks: Sequence[Block], layer: Layer, keys: Tensor, values: Tensor) -> Tensor:
-    """What the tokens of all blocks get of these cells, of shape (1, heads, tokens, size)."""
+    """What the tokens of all blocks get of these cells, of shape (1, tokens, heads, size)."""
     found = [
         attention(
             layer.query[:, :, block.tokens], keys[:, :, block.cells], values[:, :, block.cells], layer, block.mask
         )
         for block in blocks
     ]
-    return torch.cat(found, dim=2)
+    return torch.cat(found, dim=1)
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, layer: Layer, mask: Tensor | None = None) -> Tensor:
-    """Torch's own, in which several heads of queries may share one of keys and values."""
+    """Torch's own, in which several heads of queries may share one of keys and values; shape as `attend_blocks`."""
     shared = query.shape[1] != keys.shape[1]
-    return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=layer.scale, enable_gqa=shared)
+    found = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=layer.scale, enable_gqa=shared)
+    return found.transpose(1, 2)

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from slm_atlas import home
+
 # Before transformers is imported: it must not ask the hub for kernels, or for anything else.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home.kernels_dir()))
 
 import torch
 import transformers

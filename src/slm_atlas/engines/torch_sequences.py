@@ -56,8 +56,7 @@ class Shared(Counted):
             end += run.length
         self._member = np.concatenate([self._member, new], axis=1)
         self._positions = np.concatenate([self._positions, np.asarray(positions, np.int64)])
-        ahead = np.asarray(positions)[:, None] - self._positions[None, :]
-        seen = Seen(self._member[own] & (ahead >= 0), ahead)
+        seen = Seen(self._member, self._positions, own)
         kept, self._kept = self._kept, []
 
         def attend(layer: Layer) -> Tensor:
@@ -135,7 +134,7 @@ class Apart(Counted):
             keys, values = self._of_layer(layer)
             keys[flat, :, cells] = layer.key[0].transpose(0, 1)
             values[flat, :, cells] = layer.value[0].transpose(0, 1)
-            return torch.cat([_attend_part(part, layer, keys, values) for part in parts], dim=2)
+            return torch.cat([_attend_part(part, layer, keys, values) for part in parts], dim=1)
 
         return self._guarded(lambda: self._network.flat(tokens, positions, wanted, attend))
 
@@ -168,5 +167,5 @@ def _attend_part(part: _Part, layer: Layer, keys: Tensor, values: Tensor) -> Ten
     rows = layer._replace(query=layer.query[:, :, part.begin : part.begin + part.length])
     if part.length == 1:
         return attention(rows.query, keys, values, layer)
-    ahead = np.arange(part.start, end)[:, None] - np.arange(first, end)[None, :]
-    return attend_blocks(Seen(ahead >= 0, ahead).blocks(layer.window, keys.dtype), rows, keys, values)
+    seen = Seen(np.ones((1, end - first), bool), np.arange(first, end), np.zeros(part.length, np.int64))
+    return attend_blocks(seen.blocks(layer.window, keys.dtype), rows, keys, values)

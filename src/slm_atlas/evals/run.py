@@ -78,6 +78,7 @@ def evaluate_task(
     shots_order: ShotsOrder = ShotsOrder.LM_EVAL,
     answers: Answers | None = None,
     on_progress: OnProgress | None = None,
+    loaded: LoadReport | None = None,
 ) -> TaskResult:
     """Load a model and evaluate it on a task; nothing is printed, and nothing is fetched but from the Hub.
 
@@ -92,6 +93,7 @@ def evaluate_task(
         shots_order: how worked examples are chosen.
         answers: keeps answers between runs; None: they are not kept.
         on_progress: told the number of requests done and of all; an item has one request, or one a choice.
+        loaded: what the engine granted when it loaded the model so before; None: it loads it now.
 
     Raises:
         MissingExtra: lm-eval, or what the task needs of it, is not installed.
@@ -105,7 +107,7 @@ def evaluate_task(
     fingerprint = task_fingerprint(suite, task, data)
     _refuse_untrained(load.path, chosen)
     with _leave_for_code(chosen, allowed=allow_code):
-        loaded = engine.load(load)
+        loaded = loaded or engine.load(load)
         lm = _model(engine, load, loaded, answers, on_progress)
         samples, asked, items = _evaluate(lm, suite, chosen, limit, data, shots_order)
     if (broken := fault(choices_of(samples))) is not None:

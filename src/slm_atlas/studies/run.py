@@ -53,6 +53,7 @@ from slm_atlas.store.records import Host, Run, RunKind, Sample
 from slm_atlas.studies.answers import StoredAnswers
 from slm_atlas.studies.blocks import Agenda, Turn
 from slm_atlas.studies.evaluations import EvalTarget
+from slm_atlas.studies.kept_worker import KeptWorker
 from slm_atlas.studies.plan import Cell, engine_text
 from slm_atlas.studies.schema import Precision
 from slm_atlas.studies.stopping import Stopping
@@ -137,6 +138,15 @@ def pending(cells: Sequence[Cell], store: Store, *, retry_failed: bool = False) 
     return [cell for cell in cells if known[cell.key] not in settled]
 
 
+class Resources(NamedTuple):
+    """What runs need beside the session."""
+
+    ceilings: Ceilings | None
+    """What this machine can do at best; None: nothing measures costs."""
+    kept: KeptWorker
+    """For evaluations, one after another."""
+
+
 class Rules(NamedTuple):
     """Which runs are made, of all that a study plans."""
 
@@ -178,13 +188,14 @@ def run_cells(cells: Sequence[Cell], session: Session, rules: Rules | None = Non
         session.store.add_artifact(subject.artifact)
     ceilings = _ceilings(session) if any(cell.kind is not RunKind.EVAL for cell in todo) else None
     elapsed = _elapsed_before(cells, session.store)
-    for turn in turns:
-        left = _remaining(turn.left, elapsed)
-        session.listen(Started(turn.cell, turn.done, turn.total, left, turn.following, turn.repeats is not None))
-        run, samples = _run(turn, session, ceilings, turns.stopping)
-        session.store.record(run, samples)
-        elapsed.setdefault(_like(turn.cell), []).append(run.elapsed_s)
-        session.listen(Finished(turn.cell, run.outcome, run.cause, run.elapsed_s))
+    with KeptWorker(lambda: Worker(session.engine.name, deadline_s=EVAL_DEADLINE_S)) as kept:
+        for turn in turns:
+            left = _remaining(turn.left, elapsed)
+            session.listen(Started(turn.cell, turn.done, turn.total, left, turn.following, turn.repeats is not None))
+            run, samples = _run(turn, session, Resources(ceilings, kept), turns.stopping)
+            session.store.record(run, samples)
+            elapsed.setdefault(_like(turn.cell), []).append(run.elapsed_s)
+            session.listen(Finished(turn.cell, run.outcome, run.cause, run.elapsed_s))
 
 
 def _ceilings(session: Session) -> Ceilings:
@@ -193,10 +204,10 @@ def _ceilings(session: Session) -> Ceilings:
     return calibrated(measure_ceilings(usable_cores()), known)
 
 
-def _run(turn: Turn, session: Session, ceilings: Ceilings | None, stopping: Stopping) -> tuple[Run, list[Sample]]:
+def _run(turn: Turn, session: Session, there: Resources, stopping: Stopping) -> tuple[Run, list[Sample]]:
     cell = turn.cell
     started, before, clock = datetime.now(UTC), host_state(), time.perf_counter()
-    result = _attempt(cell, session, ceilings)
+    result = _attempt(cell, session, there)
     after = host_state()
     elapsed_s = time.perf_counter() - clock
     state = {"host_before": before, "host_after": after, "noise": [], "disturbed": []}
@@ -237,18 +248,21 @@ def _judged(after: HostState, cell: Cell) -> HostState:
     return msgspec.structs.replace(after, frequency_mhz=None) if sustained else after
 
 
-def _attempt(cell: Cell, session: Session, ceilings: Ceilings | None) -> _Result:
+def _attempt(cell: Cell, session: Session, there: Resources) -> _Result:
+    if not isinstance(cell.target, EvalTarget):
+        there.kept.drop()  # costs are measured on a machine that does nothing else
     try:
         if cell.subject.problem is not None:
             raise EngineRefused(cell.subject.problem)
         if isinstance(cell.target, EvalTarget):
-            return _evaluate(cell, cell.target, session)
+            return _evaluate(cell, cell.target, session, there.kept)
         if cell.subject.work is not None and (refusal := _not_tried(cell.subject, cell.target, session.engine.name)):
             return refusal
         if cell.kind is RunKind.PROFILE:
-            return _profile(cell, cell.target, session, ceilings)
-        return _measure(cell, session, ceilings)
+            return _profile(cell, cell.target, session, there.ceilings)
+        return _measure(cell, session, there.ceilings)
     except EngineError as error:
+        there.kept.drop()
         return _Result(error.outcome, error.cause, error.log_tail, [], {})
     except UserError as error:
         if not isinstance(cell.target, EvalTarget):
@@ -324,23 +338,24 @@ def _measure_server(model: str, settings: BenchSettings) -> _Result:
     )
 
 
-def _evaluate(cell: Cell, target: EvalTarget, session: Session) -> _Result:
+def _evaluate(cell: Cell, target: EvalTarget, session: Session, kept: KeptWorker) -> _Result:
     load = loading(cell.subject.path, target.compute, context=target.context, engine=session.engine.name)
     load = msgspec.structs.replace(load, tokenizer=target.tokenizer)
-    with Worker(session.engine.name, deadline_s=EVAL_DEADLINE_S) as worker:
-        found = evaluate_task(
-            worker,
-            load,
-            target.suite,
-            target.task,
-            limit=target.limit,
-            data=target.data,
-            # A coding task is planned only where the study allows it.
-            allow_code=target.suite.task(target.task).code,
-            shots_order=target.shots_order,
-            answers=_answers(cell, session),
-            on_progress=lambda done, total: session.listen(Advanced(done, total)),
-        )
+    found = evaluate_task(
+        kept.worker(),
+        load,
+        target.suite,
+        target.task,
+        limit=target.limit,
+        data=target.data,
+        # A coding task is planned only where the study allows it.
+        allow_code=target.suite.task(target.task).code,
+        shots_order=target.shots_order,
+        answers=_answers(cell, session),
+        on_progress=lambda done, total: session.listen(Advanced(done, total)),
+        loaded=kept.report(load),
+    )
+    kept.keep(load, found.loaded)
     notes = {
         "granted": msgspec.to_builtins(found.loaded),
         "prompts_hash": found.prompts_hash,

@@ -50,6 +50,8 @@ class LoadSettings(Struct, frozen=True):
     """Most bytes that the caches of all sequences generated at once take: where more would, fewer run at once."""
     dtype: str = "float32"
     """Number type of the weights in PyTorch: float32, bfloat16 or float16."""
+    compiled: bool = False
+    """Let PyTorch compile the layers first, where there is a C++ compiler: worth while where much is computed."""
     tokenizer: str | None = None
     """For a model behind a server: the folder, or the Hub's name, of its tokenizer; None: there is none at hand."""
     simulate: bool = False
