@@ -26,7 +26,7 @@ REQUESTS = st.one_of(
     st.builds(msg.Memory),
     st.builds(msg.Tokenize, text=TEXT, special=st.booleans()),
     st.builds(msg.Detokenize, tokens=TOKENS),
-    st.builds(msg.EndOfText),
+    st.builds(msg.BeginOfText),
     st.builds(msg.Prefill, tokens=TOKENS),
     st.builds(msg.Decode, tokens=TOKENS),
     st.builds(msg.TokenizeAll, texts=st.lists(TEXT, max_size=3), special=st.booleans()),

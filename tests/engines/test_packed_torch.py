@@ -265,7 +265,7 @@ def test_the_tokens_of_a_file_are_those_of_llama_cpp(real_model: Path) -> None:
             worker.load(LoadSettings(path=str(real_model), context=256))
             tokens.append(worker.tokenize_all(texts))
             again.append([worker.detokenize(each) for each in tokens[-1]])
-            ends.append(worker.end_of_text())
+            ends.append(worker.begin_of_text())
     assert tokens[0] == tokens[1]
     assert again == [texts, texts]
     assert ends[0] == ends[1]

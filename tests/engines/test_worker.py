@@ -65,7 +65,7 @@ CALLS: dict[str, Callable[[Engine], object]] = {
     "memory": lambda engine: engine.memory(),
     "tokenize": lambda engine: engine.tokenize("hello ä", special=True),
     "detokenize": lambda engine: engine.detokenize([104, 105]),
-    "end_of_text": lambda engine: engine.end_of_text(),
+    "begin_of_text": lambda engine: engine.begin_of_text(),
     "prefill": lambda engine: engine.prefill(range(7)),
     "decode": lambda engine: engine.decode((1, 2, 3)),
     "score": lambda engine: score(engine, [97], [(98, 99), (120,)]),

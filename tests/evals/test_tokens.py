@@ -55,7 +55,7 @@ def test_without_begin_of_text_nothing_is_added() -> None:
     assert Encoder(Fake()).encode("hi") == [*b"hi"]
 
 
-@pytest.mark.parametrize(("engine", "opening"), [(Marking(), BEGIN), (Fake(), Fake().end_of_text())])
+@pytest.mark.parametrize(("engine", "opening"), [(Marking(), BEGIN), (Fake(), Fake().begin_of_text())])
 def test_an_empty_context_is_begin_of_text_or_else_end_of_text(engine: Fake, opening: int) -> None:
     for context in ("", " "):
         found = split(engine, context, ["hi"])
@@ -90,12 +90,12 @@ TEXT = st.text("abc: C", min_size=1, max_size=12)
 def test_a_split_is_never_empty_and_together_is_the_one_tokenization(context: str, continuations: list[str]) -> None:
     engine = Merging()
     found = split(engine, context, continuations)
-    opening = [] if context.strip() else [engine.end_of_text()]
+    opening = [] if context.strip() else [engine.begin_of_text()]
     assert found.prefix
     assert all(found.continuations)
     for text, tokens in zip(continuations, found.continuations, strict=True):
         whole = [*opening, *engine.tokenize(context + text)]
-        assert (found.prefix + tokens) in (whole, [engine.end_of_text(), *whole])
+        assert (found.prefix + tokens) in (whole, [engine.begin_of_text(), *whole])
 
 
 @given(context=TEXT, continuations=st.lists(TEXT, min_size=1, max_size=4))

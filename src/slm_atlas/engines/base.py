@@ -61,8 +61,11 @@ class Engine(Protocol):
         """The text of token ids."""
         ...
 
-    def end_of_text(self) -> int:
-        """The token that ends (and, before an empty context, begins) a text."""
+    def begin_of_text(self) -> int:
+        """The token that stands before an empty text: what begins one, whoever adds it, else what ends one.
+
+        As in lm-eval's `hf` (`HFLM.prefix_token_id`).
+        """
         ...
 
     def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:

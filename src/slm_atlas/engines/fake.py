@@ -132,7 +132,7 @@ class Fake(Partial):
         """The text of the bytes."""
         return bytes(tokens).decode(errors="replace")
 
-    def end_of_text(self) -> int:
+    def begin_of_text(self) -> int:
         """Zero."""
         return _END
 

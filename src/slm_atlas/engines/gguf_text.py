@@ -65,12 +65,12 @@ class GgufText:
             raise EngineRefused(f"llama.cpp could not turn {len(tokens)} tokens into text")
         return room.raw[:count].decode("utf-8", errors="replace")
 
-    def end_of_text(self) -> int:
-        """End-of-sequence, or end-of-turn where there is none; raises `EngineRefused` where there is neither."""
-        found = [int(ask(self._vocab)) for ask in (lib.llama_vocab_eos, lib.llama_vocab_eot)]
+    def begin_of_text(self) -> int:
+        """Or what ends a text or a turn, where there is none; raises `EngineRefused` where there is none of them."""
+        found = [int(ask(self._vocab)) for ask in (lib.llama_vocab_bos, lib.llama_vocab_eos, lib.llama_vocab_eot)]
         known = [token for token in found if token >= 0]
         if not known:
-            raise EngineRefused("the model has no end-of-text token")
+            raise EngineRefused("the model has no token that begins or ends a text")
         return known[0]
 
     def vocabulary(self) -> Vocabulary:

@@ -207,9 +207,9 @@ class LlamaCpp(Partial):
         """See `GgufText`."""
         return self._text.detokenize(tokens)
 
-    def end_of_text(self) -> int:
+    def begin_of_text(self) -> int:
         """See `GgufText`."""
-        return self._text.end_of_text()
+        return self._text.begin_of_text()
 
     # ---- time -------------------------------------------------------------------------------------------------
 

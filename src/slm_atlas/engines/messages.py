@@ -65,8 +65,8 @@ class Detokenize(Struct, frozen=True, tag=True):
     tokens: list[int]
 
 
-class EndOfText(Struct, frozen=True, tag=True):
-    """`Engine.end_of_text`."""
+class BeginOfText(Struct, frozen=True, tag=True):
+    """`Engine.begin_of_text`."""
 
 
 class Prefill(Struct, frozen=True, tag=True):
@@ -141,7 +141,7 @@ class Respond(Struct, frozen=True, tag=True):
     max_tokens: int
 
 
-Asked = Start | Load | Memory | Tokenize | TokenizeAll | Detokenize | EndOfText | Prefill | Decode
+Asked = Start | Load | Memory | Tokenize | TokenizeAll | Detokenize | BeginOfText | Prefill | Decode
 Request = Asked | Answer | ProfileNodes | ScoreAll | Generate | Multiply | Quantize | Ask | Connect | Respond
 
 

@@ -128,9 +128,9 @@ class PackedTorch(Partial):
         """As the model's own tokenizer does."""
         return self._loaded_text().detokenize(tokens)
 
-    def end_of_text(self) -> int:
+    def begin_of_text(self) -> int:
         """The tokenizer's."""
-        return self._loaded_text().end_of_text()
+        return self._loaded_text().begin_of_text()
 
     # ---- time -------------------------------------------------------------------------------------------------
 

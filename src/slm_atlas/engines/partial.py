@@ -52,9 +52,9 @@ class Partial:
         """Refuse."""
         self._refuse("detokenize")
 
-    def end_of_text(self) -> int:
+    def begin_of_text(self) -> int:
         """Refuse."""
-        self._refuse("know the end of text")
+        self._refuse("know the beginning of a text")
 
     def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         """Refuse."""

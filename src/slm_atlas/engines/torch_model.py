@@ -45,11 +45,12 @@ class SavedText:
         """The text, without the tokens that control."""
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def end_of_text(self) -> int:
-        """The token that ends a text; raises `EngineRefused` where there is none."""
-        if self._tokenizer.eos_token_id is None:
-            raise EngineRefused("the tokenizer has no token that ends a text")
-        return int(self._tokenizer.eos_token_id)
+    def begin_of_text(self) -> int:
+        """Or what ends one, where there is none; raises `EngineRefused` where there is neither."""
+        known = [own for own in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id) if own is not None]
+        if not known:
+            raise EngineRefused("the tokenizer has no token that begins or ends a text")
+        return int(known[0])
 
     def vocabulary(self) -> Vocabulary:
         """What generation needs of it; the bytes of a token are not told."""

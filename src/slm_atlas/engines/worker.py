@@ -137,9 +137,9 @@ class Worker:
         """Text of token ids."""
         return self._call(msg.Detokenize(tokens=list(tokens)), str)
 
-    def end_of_text(self) -> int:
-        """The token that ends a text."""
-        return self._call(msg.EndOfText(), int)
+    def begin_of_text(self) -> int:
+        """The token that stands before an empty text."""
+        return self._call(msg.BeginOfText(), int)
 
     def prefill(self, tokens: Sequence[int], *, depth: int = 0) -> float:
         """See `Engine.prefill`."""
@@ -363,8 +363,8 @@ def _answer(engine: Engine, request: msg.Request) -> msg.Result:
             return engine.tokenize_all(texts, special=special)
         case msg.Detokenize(tokens=tokens):
             return engine.detokenize(tokens)
-        case msg.EndOfText():
-            return engine.end_of_text()
+        case msg.BeginOfText():
+            return engine.begin_of_text()
         case msg.Prefill(tokens=tokens, depth=depth):
             return engine.prefill(tokens, depth=depth)
         case msg.Decode(tokens=tokens):

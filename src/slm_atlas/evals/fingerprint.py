@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slm_atlas.evals import longcontext
 from slm_atlas.evals.data import PartRows, read_task
@@ -49,8 +50,14 @@ def _of_lm_eval(task: SuiteTask, found: tuple[Part, ...], rows: dict[str, PartRo
     definitions = [part.definition for part in found]
     number = str((definitions[0].get("metadata") or {}).get("version", "none"))
     # The functions that definitions name are lm-eval's code: its version stands for them.
-    content = [lm_eval_version(), definitions, task.shots, rows]
+    content = [lm_eval_version(), definitions, task.shots, rows, *_reading(definitions)]
     return Fingerprint(number, _hash(content), None if rows is None else sum(len(r.evaluated) for r in rows.values()))
+
+
+def _reading(definitions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How we read what these tasks ask, where that changed: older scores and answers are not those of today."""
+    whole = any(each.get("output_type") == "loglikelihood_rolling" for each in definitions)
+    return ["texts begin with begin-of-text"] if whole else []
 
 
 def fingerprint(folder: Path, task: str) -> Fingerprint:

@@ -82,12 +82,12 @@ class EngineLM(KeepingLM):
 
     @property
     def eot_token_id(self) -> int:
-        """The token that ends a text."""
-        return self._engine.end_of_text()
+        """Never asked: lm-eval needs it where there is no `prefix_token_id`."""
+        return self.prefix_token_id
 
     @property
     def prefix_token_id(self) -> int:
-        """The token before an empty context: begin-of-text where the tokenizer adds one, else end-of-text."""
+        """The token before an empty context: see `Engine.begin_of_text`."""
         return self._encoder.opening[-1]
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: object) -> list[int]:

@@ -37,8 +37,8 @@ class Encoder:
         plain, marked = engine.tokenize("a"), engine.tokenize("a", special=True)
         self.begin = marked[: marked.index(plain[0])]
         self._n_end = len(marked) - len(self.begin) - len(plain)
-        # Some token must stand before an empty context; where none begins a text, the one that ends the last will do.
-        self.opening = self.begin or [engine.end_of_text()]
+        # Some token must stand before an empty context, even where the tokenizer adds none.
+        self.opening = self.begin or [engine.begin_of_text()]
 
     def encode(self, text: str, *, begin: bool = True) -> list[int]:
         """The tokens of a text, after the begin-of-text unless `begin` is false."""
