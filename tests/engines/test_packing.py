@@ -45,11 +45,11 @@ class Cache:
         return ends
 
 
-@given(PAIRS, st.lists(st.integers(0, 2), max_size=9), st.integers(1, 7), st.integers(3, 8))
+@given(PAIRS, st.lists(st.integers(0, 2), max_size=9), st.integers(1, 7), st.integers(3, 8), st.floats(0, 1))
 def test_each_log_probability_is_read_off_after_exactly_the_text_before_its_token(
-    pairs: list[Pair], held: list[int], size: int, sequences: int
+    pairs: list[Pair], held: list[int], size: int, sequences: int, worth: float
 ) -> None:
-    planned = plan(pairs, held)
+    planned = plan(pairs, held, worth=worth)
     cache = Cache(held, sequences)
     read: dict[int, list[tuple[list[int], int]]] = {place: [] for place in range(len(pairs))}
     for made in micro_batches(planned, size, sequences):
@@ -81,6 +81,12 @@ def test_micro_batches_are_full_where_there_are_sequences_enough(pairs: list[Pai
 def test_what_the_cache_holds_is_not_read_again_but_for_its_logits() -> None:
     pair = Pair(prefix=[1, 2, 3], continuation=[4, 5])
     assert [plan([pair], held).tokens for held in ([], [1, 2], [1, 2, 3, 4], [1, 2, 9], [7])] == [4, 2, 2, 2, 4]
+
+
+def test_texts_that_have_too_little_in_common_share_nothing() -> None:
+    pairs = [Pair(prefix=[1, *[kind] * 7], continuation=[9, 9]) for kind in (2, 3)]
+    assert [plan(pairs, held, worth=0.2).tokens for held in ([], [1, 4, 4, 4, 4, 4], [1, 2, 2])] == [18, 18, 15]
+    assert plan(pairs).tokens == 17
 
 
 def test_choices_of_one_token_are_read_off_one_row() -> None:

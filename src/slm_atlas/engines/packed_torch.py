@@ -38,6 +38,9 @@ LOGITS_BYTES = 2 << 30
 """Most bytes that the logits of a call may take: where more would, as with a large vocabulary, a call has less."""
 SCORED = 512
 """Sequences of a call in scoring."""
+WORTH = 0.125
+"""Texts that have a smaller part in common are read each from its beginning: else the few cells they share would lie
+far from their others, and attention would have to copy those (all of MMLU begins with the same few words)."""
 COMPILERS = (os.environ.get("CXX", ""), "g++", "clang++")
 """What PyTorch compiles kernels with, if it is there."""
 
@@ -160,7 +163,9 @@ class PackedTorch(Partial):
         softmax, context = LogSoftmax(self._pool), self._settings.context
         if self._together:
             cache = Shared(network, SCORED)
-            return Scorer(cache, softmax, context=context, size=self._size, sequences=SCORED, divisible=True)
+            return Scorer(
+                cache, softmax, context=context, size=self._size, sequences=SCORED, divisible=True, worth=WORTH
+            )
         return Scorer(Own(network), softmax, context=context, size=context, sequences=1, divisible=False)
 
     def generate(self, prompts: Sequence[Prompt]) -> Generations:

@@ -84,18 +84,21 @@ def checked(requests: Sequence[_T]) -> Sequence[_T]:
     return requests
 
 
-def plan(pairs: Sequence[Pair], held: Sequence[int] = ()) -> Plan:
+def plan(pairs: Sequence[Pair], held: Sequence[int] = (), *, worth: float = 0.0) -> Plan:
     """The stream of the texts of these pairs; the last token of a continuation is not read.
 
     Args:
         pairs: what is scored.
         held: the text that is in the cache; what the first text shares with it is not read again, unless a log
             probability is read off it.
+        worth: a text that has a smaller part than this in common with the one before shares nothing with it.
     """
     texts = [[*pair.prefix, *pair.continuation[:-1]] for pair in pairs]
     order = sorted(range(len(pairs)), key=texts.__getitem__)
-    starts = [common(texts[one], texts[other]) for one, other in itertools.pairwise(order)]
+    starts = [_shared(texts[one], texts[other], worth) for one, other in itertools.pairwise(order)]
     first = _kept(held, [(texts[place], len(pairs[place].prefix)) for place in order], starts)
+    if order and first < worth * min(len(held), len(texts[order[0]])):
+        first = 0
     leaves: list[Leaf] = []
     targets: dict[int, list[Target]] = {}
     line = [-1] * first  # the place in the stream of each token of the text at hand
@@ -111,6 +114,11 @@ def plan(pairs: Sequence[Pair], held: Sequence[int] = ()) -> Plan:
         for depth, token in enumerate(pair.continuation, len(pair.prefix) - 1):
             targets.setdefault(line[depth], []).append(Target(place, token))
     return Plan(leaves, targets)
+
+
+def _shared(before: Sequence[int], text: Sequence[int], worth: float) -> int:
+    length = common(before, text)
+    return length if length >= worth * min(len(before), len(text)) else 0
 
 
 def _kept(held: Sequence[int], texts: Sequence[tuple[Sequence[int], int]], starts: Sequence[int]) -> int:

@@ -22,10 +22,19 @@ class Scorer:
         size: tokens of a micro-batch.
         sequences: sequences the context was made for.
         divisible: a sequence can be cut at any length; not so where a layer keeps a state instead of a cache.
+        worth: see `plan`.
     """
 
     def __init__(
-        self, batches: Sequences, softmax: LogSoftmax, *, context: int, size: int, sequences: int, divisible: bool
+        self,
+        batches: Sequences,
+        softmax: LogSoftmax,
+        *,
+        context: int,
+        size: int,
+        sequences: int,
+        divisible: bool,
+        worth: float = 0.0,
     ) -> None:
         self._batches = batches
         self._softmax = softmax
@@ -33,6 +42,7 @@ class Scorer:
         self._size = size
         self._sequences = sequences
         self._divisible = divisible
+        self._worth = worth
         self._held: list[int] = []
 
     def score(self, pairs: Sequence[Pair]) -> Scores:
@@ -47,7 +57,7 @@ class Scorer:
         logprobs, greedy = [0.0] * len(pairs), [True] * len(pairs)
         self._sums = logprobs, greedy
         if self._divisible:
-            self._stream(plan(pairs, self._held))
+            self._stream(plan(pairs, self._held, worth=self._worth))
         else:
             self._walk(plan(pairs))
         compute_s = batches.compute_s - compute_s
