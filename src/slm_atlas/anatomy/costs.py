@@ -80,13 +80,13 @@ def estimate(
         kv_type: type of the KV cache, a key of `KV_TYPE_BYTES`.
         types: types tensor by tensor, in place of llama.cpp's mix for the label.
     """
-    tensors, types, weights = _file(arch, quantization) if types is None else _with_types(arch, types)
-    total = params(tensors)
+    file = _file(arch, quantization) if types is None else _with_types(arch, types)
+    weights, total = file.bytes_by_type, sum(file.params_by_part.values())
     kv = engine_cache_bytes(arch, context, micro_batch=micro_batch, kv_type=kv_type)
     compute, output = compute_bytes(arch, context, micro_batch), arch.vocab * _F32
     return Estimate(
         params=total,
-        params_by_part=params_by_part(tensors),
+        params_by_part=dict(file.params_by_part),
         quantization=quantization,
         weight_bytes=sum(weights.values()),
         bytes_by_type=dict(weights),
@@ -98,16 +98,17 @@ def estimate(
         memory_bytes=sum(weights.values()) + kv + compute + output,
         prefill_flops_per_token=flops_per_token(arch, depth=context / 2, head=1 / context),
         decode_flops_per_token=flops_per_token(arch, depth=context / 2),
-        decode_bytes_per_token=decode_bytes(arch, tensors, types, depth=context / 2, kv_type=kv_type),
+        decode_bytes_per_token=file.read_bytes + cache_bytes(arch, round(context / 2), kv_type=kv_type),
     )
 
 
 class _File(NamedTuple):
     """What a file holds, whatever the context."""
 
-    tensors: Sequence[Tensor]
-    types: Mapping[str, TensorType]
     bytes_by_type: Mapping[TensorType, int]
+    params_by_part: Mapping[Part, int]
+    read_bytes: int
+    """See `_read_bytes`."""
 
 
 @lru_cache(maxsize=512)
@@ -118,7 +119,7 @@ def _file(arch: Architecture, quantization: Quantization) -> _File:
 
 def _with_types(arch: Architecture, types: Mapping[str, TensorType]) -> _File:
     tensors = inventory(arch)
-    return _File(tensors, types, weight_bytes(tensors, types))
+    return _File(weight_bytes(tensors, types), params_by_part(tensors), _read_bytes(arch, tensors, types))
 
 
 def params(tensors: Sequence[Tensor]) -> int:
@@ -166,9 +167,14 @@ def flops_per_token(arch: Architecture, *, depth: float, head: float = 1.0) -> f
         head: share of tokens whose logits are computed (in prefill only the last one's are).
     """
     width = arch.embedding.dim or arch.hidden
-    body = sum(tensor.size * tensor.uses for tensor in inventory(arch) if tensor.is_matrix and _in_body(tensor))
     mixing = sum(_mixing_flops(arch, layer, depth) for layer in range(arch.layers))
-    return 2.0 * body + 2.0 * arch.vocab * width * head + mixing * arch.repeat
+    return 2.0 * _body(arch) + 2.0 * arch.vocab * width * head + mixing * arch.repeat
+
+
+@lru_cache(maxsize=512)
+def _body(arch: Architecture) -> int:
+    """Weights that a token is multiplied with, as often as it is, but for the head."""
+    return sum(tensor.size * tensor.uses for tensor in inventory(arch) if tensor.is_matrix and _in_body(tensor))
 
 
 def _in_body(tensor: Tensor) -> bool:
@@ -209,6 +215,10 @@ def decode_bytes(
 
     An embedding that is not the head as well, and learned positions, are only looked up in: a row is not counted.
     """
+    return _read_bytes(arch, tensors, types) + cache_bytes(arch, round(depth), kv_type=kv_type)
+
+
+def _read_bytes(arch: Architecture, tensors: Sequence[Tensor], types: Mapping[str, TensorType]) -> int:
+    """Bytes of the weights that each generated token reads."""
     read = [tensor for tensor in tensors if tensor.uses or (arch.embedding.tied and tensor.name == "token_embd.weight")]
-    weights = sum(tensor_bytes(tensor, types[tensor.name]) for tensor in read)
-    return weights + cache_bytes(arch, round(depth), kv_type=kv_type)
+    return sum(tensor_bytes(tensor, types[tensor.name]) for tensor in read)
