@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Read when the engine's libraries are loaded: by default their threads wait in a busy loop, which takes the core
     # away from the tests beside them (one test took 92 s of processor time so, and 14 s without).
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    # A shell that starts the tests in the background makes them, and all that they start, deaf to Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # A few examples each where tests are to be fast, many where there is time (`make test-slow`).
     settings.register_profile("fast", max_examples=30, deadline=None)
     settings.register_profile("slow", max_examples=300, deadline=None)

@@ -217,8 +217,7 @@ def _height(lines: int, inside: int = 1) -> int:
 
 def inline(rows: Rows) -> alt.InlineData:
     """Rows as a chart takes them."""
-    # A tuple, which altair passes on: each layer and panel would get a copy of a list, most of a report's time.
-    return alt.InlineData(values=tuple(dict(row) for row in rows))
+    return alt.InlineData(values=[dict(row) for row in rows])
 
 
 def tooltips(rows: Rows, *fields: str) -> list[alt.Tooltip]:
