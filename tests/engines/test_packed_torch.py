@@ -259,13 +259,13 @@ def test_real_rows_are_answered_as_by_lm_eval(real_model: Path) -> None:
 def test_the_tokens_of_a_file_are_those_of_llama_cpp(real_model: Path) -> None:
     """Two spaces before a digit are one token: transformers makes two of them."""
     texts = ["3 cups, 1/2 cup", "3 cups,  1/2 cup", "  7", "naïve 🙂\n\n  def f():", "<|im_start|>"]
-    tokens, again, ends = [], [], []
+    tokens, again, begins = [], [], []
     for name in ("llamacpp", "torch"):
         with Worker(name) as worker:
             worker.load(LoadSettings(path=str(real_model), context=256))
             tokens.append(worker.tokenize_all(texts))
             again.append([worker.detokenize(each) for each in tokens[-1]])
-            ends.append(worker.begin_of_text())
+            begins.append(worker.begin_of_text())
     assert tokens[0] == tokens[1]
     assert again == [texts, texts]
-    assert ends[0] == ends[1]
+    assert begins[0] == begins[1]

@@ -15,7 +15,7 @@ from slm_atlas.bench.host import HostState
 from slm_atlas.bench.trace import read_trace
 from slm_atlas.engines import EngineInfo, Generations, LoadReport, LoadSettings, Pair, Prompt, Scores
 from slm_atlas.engines.fake import DECODE_S, Fake
-from slm_atlas.errors import EngineCrashed, MissingExtra, Outcome, UserError
+from slm_atlas.errors import EngineCrashed, EngineError, EngineRefused, MissingExtra, Outcome, UserError
 from slm_atlas.evals import suite
 from slm_atlas.store import Store
 from slm_atlas.store.profiles import from_samples
@@ -340,22 +340,27 @@ class TestTasks:
         quick.run(subject("b", suites=SMOKE), runs=1)
         assert told == ["load fake:ok", "close"] * 2
 
-    def test_a_worker_that_failed_is_not_asked_again(self, quick: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("error", "ended"), [(EngineCrashed("signal 11"), len(suite("smoke").tasks)), (EngineRefused("no"), 1)]
+    )
+    def test_a_worker_that_died_is_not_asked_again_and_one_that_declined_is(
+        self, quick: Machine, monkeypatch: pytest.MonkeyPatch, error: EngineError, ended: int
+    ) -> None:
         closed: list[int] = []
 
         class Dying(Fake):
             def score(self, pairs: Sequence[Pair]) -> Scores:
-                raise EngineCrashed("signal 11")
+                raise error
 
             def generate(self, prompts: Sequence[Prompt]) -> Generations:
-                raise EngineCrashed("signal 11")
+                raise error
 
             def close(self) -> None:
                 closed.append(1)
 
         monkeypatch.setattr(run, "Worker", lambda *_, **__: Dying())
         quick.run(subject("a", suites=SMOKE), runs=0)
-        assert len(closed) == len(suite("smoke").tasks)
+        assert len(closed) == ended
 
 
 class TestTimeLeft:

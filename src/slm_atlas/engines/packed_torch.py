@@ -115,7 +115,7 @@ class PackedTorch(Partial):
             remarks.append(f"layers are not compiled: {cause}")
         cause = fault(network, vocabulary, window, settings.dtype)
         self._together = cause is None
-        return remarks if cause is None else [f"texts are read one after another: {cause}"]
+        return remarks if cause is None else [*remarks, f"texts are read one after another: {cause}"]
 
     # ---- text -------------------------------------------------------------------------------------------------
 

@@ -262,7 +262,8 @@ def _attempt(cell: Cell, session: Session, there: Resources) -> _Result:
             return _profile(cell, cell.target, session, there.ceilings)
         return _measure(cell, session, there.ceilings)
     except EngineError as error:
-        there.kept.drop()
+        if not isinstance(error, EngineRefused):
+            there.kept.drop()  # it died or hangs; one that declined a task may do the next
         return _Result(error.outcome, error.cause, error.log_tail, [], {})
     except UserError as error:
         if not isinstance(cell.target, EvalTarget):
